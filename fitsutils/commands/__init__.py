@@ -1,0 +1,1 @@
+"""The commands, one module each: build_parser, one verb, main."""

@@ -1,0 +1,76 @@
+"""The error whose message is meant for the user, and text made safe to show."""
+
+import warnings
+
+
+class Failure(Exception):
+    """Something that the user can put right; the message says what and why.
+
+    Parameters
+    ----------
+    what : str
+        What is wrong and the rule that it breaks.
+    path : str, optional
+        The file concerned; the message begins with its name.
+    """
+
+    def __init__(self, what: str, path: str | None = None) -> None:
+        super().__init__(what if path is None else f'{path}: {what}')
+
+
+class UsageError(Failure):
+    """The command line itself is wrong: nothing was done, status 2."""
+
+
+class QualityFailure(Failure):
+    """The result was written, but a quality check failed: status 3."""
+
+
+class FileWarning(UserWarning):
+    """Something about a file that the user should know; the work goes on."""
+
+
+def warn(what: str, path: str | None = None) -> None:
+    """Tell the user something about a file without stopping.
+
+    Parameters
+    ----------
+    what : str
+        What was noticed.
+    path : str, optional
+        The file concerned.
+    """
+    warnings.warn(FileWarning(what if path is None else f'{path}: {what}'), stacklevel=2)
+
+
+def visible(text: str) -> str:
+    r"""Text with everything that could drive a terminal or break a line made visible.
+
+    Control characters, escape sequences, line breaks and the bidirectional
+    marks of Unicode become escapes; a byte of a file name that is not UTF-8
+    becomes ``\xNN``.
+
+    Parameters
+    ----------
+    text : str
+        Any text: a file name, a header value.
+
+    Returns
+    -------
+    str
+        One line of printable characters.
+
+    Examples
+    --------
+    >>> print(visible('a\x1b[31m\nb'))
+    a\x1b[31m\nb
+    """
+    if text.isprintable():
+        return text
+    return ''.join(char if char.isprintable() else _escape(char) for char in text)
+
+
+def _escape(char: str) -> str:
+    if '\udc80' <= char <= '\udcff':  # os.fsdecode keeps undecodable bytes here
+        return f'\\x{ord(char) - 0xDC00:02x}'
+    return char.encode('unicode_escape', 'backslashreplace').decode('ascii')

@@ -1,0 +1,156 @@
+"""Rows -> aligned text, TSV, CSV, ECSV or JSON lines."""
+
+import csv
+import datetime
+import io
+import json
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from fitsutils.errors import visible
+
+MISSING = '....'
+
+Rows = Sequence[Sequence[Any]]
+
+
+def render(
+    columns: Sequence[str], rows: Rows, form: str = 'table', *, digits: int | None = None, numbered: bool = False
+) -> str:
+    """A table as text.
+
+    Parameters
+    ----------
+    columns : sequence of str
+        Names of the columns.
+    rows : sequence of sequences
+        Values: text, numbers, logicals, datetimes; None or NaN is missing.
+    form : {'table', 'tsv', 'csv', 'ecsv', 'jsonl'}
+        'table' is aligned, every value one word, made for people, grep and
+        awk; in the others numbers read back as they were.
+    digits : int, optional
+        Significant digits of floats in a 'table'; None for all.
+    numbered : bool
+        A 'table' has a second header line with the columns' numbers.
+
+    Returns
+    -------
+    str
+        Lines, each with its newline.
+
+    Examples
+    --------
+    >>> print(render(['File', 'OBJECT'], [['a.fit', 'M 31'], ['b.fit', None]], numbered=True), end='')
+    #File OBJECT
+    #1    2
+    a.fit M_31
+    b.fit ....
+    """
+    if form == 'table':
+        return _aligned(columns, rows, digits, numbered)
+    return _FORMS[form](columns, rows)
+
+
+def _aligned(columns: Sequence[str], rows: Rows, digits: int | None, numbered: bool) -> str:
+    lines = [['#' + one_word(columns[0]), *map(one_word, columns[1:])]] if columns else []
+    if numbered and columns:
+        lines.append(['#1', *(str(number) for number in range(2, len(columns) + 1))])
+    lines += [[one_word(value, digits) for value in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return ''.join(
+        ' '.join(word.ljust(width) for word, width in zip(line, widths, strict=True)).rstrip() + '\n' for line in lines
+    )
+
+
+def one_word(value: Any, digits: int | None = None) -> str:
+    """A value as one word: spaces become ``_``, a missing or blank one ``....``.
+
+    Parameters
+    ----------
+    value : Any
+        Text, a number, a logical, a datetime or None.
+    digits : int, optional
+        Significant digits of floats; None for all.
+
+    Returns
+    -------
+    str
+        The word.
+
+    Examples
+    --------
+    >>> one_word('Bias Frame'), one_word('  '), one_word(0.1), one_word(1/3, 4), one_word(True)
+    ('Bias_Frame', '....', '0.1', '0.3333', 'T')
+    """
+    if isinstance(value, float) and digits is not None and math.isfinite(value):
+        return f'{value:.{digits}g}'
+    return '_'.join(visible(_text(value)).split()) or MISSING
+
+
+def _text(value: Any) -> str:
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return ''
+    if isinstance(value, bool):
+        return 'T' if value else 'F'
+    if isinstance(value, datetime.datetime):
+        return value.isoformat()
+    return str(value)
+
+
+def _tsv(columns: Sequence[str], rows: Rows) -> str:
+    # visible() leaves no tab and no newline in a value, so nothing needs quotes.
+    return ''.join('\t'.join(visible(_text(value)) for value in row) + '\n' for row in [columns, *rows])
+
+
+def _csv(columns: Sequence[str], rows: Rows) -> str:
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator='\n')
+    for row in [columns, *rows]:
+        writer.writerow([visible(_text(value)) for value in row])
+    return out.getvalue()
+
+
+def _ecsv(columns: Sequence[str], rows: Rows) -> str:
+    lines = ['# %ECSV 1.0', '# ---', '# datatype:']
+    kinds = [_ecsv_type([row[place] for row in rows]) for place in range(len(columns))]
+    lines += [
+        f'# - {{name: {json.dumps(visible(name))}, datatype: {kind}}}'
+        for name, kind in zip(columns, kinds, strict=True)
+    ]
+    lines += ['# schema: astropy-2.0']
+    out = io.StringIO()
+    writer = csv.writer(out, delimiter=' ', lineterminator='\n')
+    writer.writerow([visible(name) for name in columns])
+    for row in rows:
+        writer.writerow([_ecsv_text(value, kind) for value, kind in zip(row, kinds, strict=True)])
+    return '\n'.join(lines) + '\n' + out.getvalue()
+
+
+def _ecsv_type(values: Sequence[Any]) -> str:
+    kinds = {type(value) for value in values if _text(value)}
+    for names, kind in (({bool}, 'bool'), ({int}, 'int64'), ({int, float}, 'float64')):
+        if kinds and kinds <= names:
+            return kind
+    return 'string'
+
+
+def _ecsv_text(value: Any, kind: str) -> str:
+    if isinstance(value, bool) and kind == 'bool':
+        return str(value)
+    return visible(_text(value))
+
+
+def _jsonl(columns: Sequence[str], rows: Rows) -> str:
+    return ''.join(json.dumps(dict(zip(columns, map(_json, row), strict=True)), allow_nan=False) + '\n' for row in rows)
+
+
+def _json(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return None if math.isnan(value) else str(value)
+    if isinstance(value, str):
+        return visible(value)
+    return value if value is None or isinstance(value, (bool, int, float)) else _text(value)
+
+
+_FORMS: dict[str, Callable[[Sequence[str], Rows], str]] = {'tsv': _tsv, 'csv': _csv, 'ecsv': _ecsv, 'jsonl': _jsonl}
