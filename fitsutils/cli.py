@@ -160,12 +160,12 @@ class Parser(argparse.ArgumentParser):
     prog : str
         Name of the command.
     manual : str
-        Docstring of its module: the description, then 'Examples:' and what
+        Docstring of its module: the description, then the section Examples, which
         belongs at the end of the help.
     """
 
     def __init__(self, prog: str, manual: str) -> None:
-        description, _, examples = manual.partition('\nExamples:\n')
+        description, _, examples = manual.partition('\nExamples\n--------\n')
         super().__init__(prog=prog, description=description.strip(), epilog=f'examples:\n{examples.rstrip()}',
                          formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False)  # fmt: skip
         self.add_argument('--version', action='version', version=f'{prog} (fitsutils) {__version__}')
@@ -214,10 +214,10 @@ class Parser(argparse.ArgumentParser):
             cut = words.index('--')
             words, behind = words[:cut], words[cut + 1 :]
         args = self.parse_intermixed_args([self._guarded(word) for word in words])
-        images = getattr(args, 'images', None)
-        if images is not None:
-            # A leading space put there by _guarded is not part of a file's name.
-            args.images = [word[1:] if word[:2] == ' -' else word for word in images] + behind
+        for name, value in vars(args).items():
+            setattr(args, name, _unguarded(value))
+        if hasattr(args, 'images'):
+            args.images += behind
         elif behind:
             self.error(f'unexpected words after --: {" ".join(behind)}')
         return args
@@ -231,6 +231,13 @@ class Parser(argparse.ArgumentParser):
         except argparse.ArgumentTypeError:
             return word
         return f' {word}'
+
+
+def _unguarded(value: Any) -> Any:
+    """Words without the space that `Parser._guarded` put before them."""
+    if isinstance(value, list):
+        return [_unguarded(item) for item in value]
+    return value[1:] if isinstance(value, str) and value.startswith(' -') else value
 
 
 def default_memory() -> int:
@@ -306,9 +313,9 @@ class Job:
         """
         try:
             yield
-        except BrokenPipeError:
+        except (BrokenPipeError, UsageError):
             raise
-        except (Failure, OSError) as error:
+        except (Failure, OSError, MemoryError) as error:
             self.fail(error)
 
     def wrote(self, path: str | None) -> None:
@@ -355,7 +362,7 @@ class Progress:
 
     def __init__(self, total: int, what: str, mode: str = 'auto') -> None:
         terminal = sys.stderr is not None and sys.stderr.isatty()
-        self._shown = mode == 'always' or (mode == 'auto' and terminal)
+        self._shown = (mode == 'always' and sys.stderr is not None) or (mode == 'auto' and terminal)
         self._total, self._what, self._done = total, what, 0
         self._start = time.monotonic()
         self._next = self._start + (0 if mode == 'always' else 1)
@@ -406,9 +413,10 @@ def complain(prog: str, text: str) -> None:
     """
     if sys.stderr is None:
         return
-    with contextlib.suppress(OSError):
-        if sys.stdout is not None:
+    if sys.stdout is not None:
+        with contextlib.suppress(OSError):  # said when the work is over
             sys.stdout.flush()
+    with contextlib.suppress(OSError):
         sys.stderr.write(f'{prog}: {visible(text)}\n')
         sys.stderr.flush()
 
@@ -455,7 +463,13 @@ class _Killed(BaseException):
     """A signal that asks the process to end: unwinds the stack, so that temporary files go."""
 
 
+_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
 def _raise_killed(number: int, _frame: object) -> NoReturn:
+    for other in _ENDING:
+        if signal.getsignal(other) is _raise_killed:  # a second Ctrl-C must not stop the cleaning up
+            signal.signal(other, signal.SIG_IGN)
     raise _Killed(number)
 
 
@@ -464,7 +478,7 @@ def _signals() -> Iterator[None]:
     """SIGINT, SIGTERM and SIGHUP unwind the stack unless the caller ignores them."""
     mine = {}
     with contextlib.suppress(ValueError):  # not the main thread: signals are not ours
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        for number in _ENDING:
             if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
                 mine[number] = signal.signal(number, _raise_killed)
     try:
@@ -547,7 +561,8 @@ def run(build_parser: Callable[[], Parser], verb: Verb, argv: Sequence[str] | No
 
 def _outcome(parser: Parser, verb: Verb, argv: Sequence[str]) -> int:
     if sys.stdout is not None and hasattr(sys.stdout, 'reconfigure'):
-        sys.stdout.reconfigure(errors='surrogateescape')
+        # Names of files come out as the bytes that they are on disk, whatever the locale.
+        sys.stdout.reconfigure(encoding=sys.getfilesystemencoding(), errors='surrogateescape')
     status = DONE
     try:
         try:

@@ -16,6 +16,7 @@ class Failure(Exception):
 
     def __init__(self, what: str, path: str | None = None) -> None:
         super().__init__(what if path is None else f'{path}: {what}')
+        self.path = path
 
 
 class UsageError(Failure):

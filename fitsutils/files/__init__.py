@@ -3,7 +3,20 @@
 import importlib
 import types
 
-__all__ = ['cards', 'checksum', 'header', 'inputs', 'naming', 'reader', 'renaming', 'section', 'table', 'writer']
+__all__ = [
+    'cards',
+    'checksum',
+    'header',
+    'inputs',
+    'keywords',
+    'naming',
+    'provenance',
+    'reader',
+    'renaming',
+    'section',
+    'table',
+    'writer',
+]
 
 
 def __getattr__(name: str) -> types.ModuleType:

@@ -1,16 +1,19 @@
 """Header values: keyword aliases, dates, and the cards that products get."""
 
+from __future__ import annotations
+
 import datetime
 import math
 import os
 import re
 from collections.abc import Iterable, Sequence
-from typing import Any
-
-from astropy.io import fits
+from typing import TYPE_CHECKING, Any
 
 from fitsutils import __version__
 from fitsutils.errors import Failure, UsageError, visible, warn
+
+if TYPE_CHECKING:  # a plain header's values are read without astropy, which takes longer to load than they do
+    from astropy.io import fits
 
 # What different cameras and observatories call the same thing; the first that is there counts.
 ALIASES: dict[str, tuple[str, ...]] = {
@@ -37,6 +40,8 @@ _CLOCK = re.compile(r'(\d\d?):(\d\d):(\d\d)(?:\.(\d*))?Z?\Z')
 _YEAR = re.compile(r'(?<!\d)\d{4}(?!\d)')
 _MJD_ZERO = datetime.datetime(1858, 11, 17)
 _JD_OF_MJD = 2400000.5
+_DAY_KEYS = (('MJD-OBS', 0.0), ('MJD-BEG', 0.0), ('MJD', 0.0), ('JD', _JD_OF_MJD), ('JD-OBS', _JD_OF_MJD))
+_WHOLE = re.compile(r'[+-]?\d+')
 
 # Keywords that differ between frames by mistake more often than on purpose, and by how much they may.
 _SHOULD_AGREE: tuple[tuple[str, float], ...] = (
@@ -62,13 +67,26 @@ def value(header: fits.Header, key: str) -> Any:
     """
     try:
         found = header.get(key)
-    except (fits.VerifyError, ValueError):
+    except _unparsable():
         found = _raw(header, key)
-    if found is None or isinstance(found, fits.card.Undefined) or (isinstance(found, str) and not found.strip()):
+    if found is None or isinstance(found, (bool, int, float)):
+        return found
+    if isinstance(found, str):
+        return found if found.strip() else None
+    from astropy.io import fits
+
+    if isinstance(found, fits.card.Undefined):
         return None
     if isinstance(found, fits.header._HeaderCommentaryCards):
         return ' '.join(str(line) for line in found) or None
     return found
+
+
+def _unparsable() -> tuple[type[Exception], ...]:
+    """What astropy raises at a card that it can't parse."""
+    from astropy.io import fits
+
+    return fits.VerifyError, ValueError
 
 
 def _raw(header: fits.Header, key: str) -> str:
@@ -95,10 +113,98 @@ def lookup(header: fits.Header, key: str) -> Any:
     bool, int, float, complex, str or None
         The first that is there, None when none is.
     """
-    for name in ALIASES.get(key.upper(), (key,)):
-        if (found := value(header, name)) is not None:
-            return found
-    return observation_time(header) if key.upper() == 'DATE-OBS' else None
+    if key.upper() == 'DATE-OBS':
+        return _dated(header)
+    names = ALIASES.get(key.upper(), (key,))
+    return next((found for name in names if (found := value(header, name)) is not None), None)
+
+
+def _dated(header: fits.Header) -> Any:
+    """DATE-OBS as it stands where it tells all that is known, else the time of observation."""
+    text = value(header, 'DATE-OBS')
+    if isinstance(text, str) and _has_clock(text):
+        return text
+    moment = observation_time(header)
+    says_all = moment is None or (isinstance(text, str) and parse_date(text) == moment)
+    return text if says_all and text is not None else moment
+
+
+def keywords_behind(key: str) -> tuple[str, ...]:
+    """The keywords that `lookup` of a keyword may read.
+
+    Parameters
+    ----------
+    key : str
+        The keyword.
+
+    Returns
+    -------
+    tuple of str
+        In capitals.
+    """
+    key = key.upper()
+    if key == 'DATE-OBS':
+        return (*_DATE_KEYS, *_TIME_KEYS, *(name for name, _ in _DAY_KEYS))
+    return ALIASES.get(key, (key,))
+
+
+def order(columns: Sequence[Sequence[Any]], falling: Sequence[bool] = (), *, missing_first: bool = False) -> list[int]:
+    """The order that sorts rows by the values of some keywords.
+
+    The values of a keyword are compared as numbers or as dates where all of
+    them are, else as text. Ties keep their order.
+
+    Parameters
+    ----------
+    columns : sequence of sequences
+        For each keyword, the first sorts first, its value in each row; None is missing.
+    falling : sequence of bool
+        For each keyword whether large values come first; default: none.
+    missing_first : bool
+        Rows without a value come before the others, not behind them.
+
+    Returns
+    -------
+    list of int
+        Numbers of the rows.
+
+    Examples
+    --------
+    >>> order([['10', 9, None, 2.5]]), order([['b10', 'b9', 'a', 'b9'], [1, 2, 3, 1]], [False, True])
+    ([3, 1, 0, 2], [2, 0, 1, 3])
+    """
+    rows = list(range(len(columns[0]))) if columns else []
+    falls = list(falling) or [False] * len(columns)
+    for column, fall in reversed(list(zip(columns, falls, strict=True))):
+        values = _comparable(column)
+        there = sorted((row for row in rows if values[row] is not None), key=values.__getitem__, reverse=fall)
+        gone = [row for row in rows if values[row] is None]
+        rows = gone + there if missing_first else there + gone
+    return rows
+
+
+def _comparable(column: Sequence[Any]) -> list[Any]:
+    """Values of one keyword in one type; None stays None."""
+    for reading in (_exact_number, _moment):
+        values = [None if found is None else reading(found) for found in column]
+        if all((found is None) == (read is None) for found, read in zip(column, values, strict=True)):
+            return values
+    return [None if found is None else str(found) for found in column]
+
+
+def _exact_number(found: Any) -> int | float | None:
+    """A number as it is: an integer of many digits is not rounded to a float."""
+    if isinstance(found, int):
+        return int(found)
+    if isinstance(found, str) and _WHOLE.fullmatch(found.strip()):
+        return int(found)
+    return as_number(found)
+
+
+def _moment(found: Any) -> datetime.datetime | None:
+    if isinstance(found, datetime.datetime):
+        return found
+    return parse_date(found) if isinstance(found, str) else None
 
 
 def as_number(found: Any) -> float | None:
@@ -179,7 +285,8 @@ def observation_time(header: fits.Header) -> datetime.datetime | None:
     """Start of the exposure.
 
     DATE-OBS or DATE-BEG, with TIME-OBS or UT where the date has no time of
-    day; else MJD-OBS, MJD-BEG, MJD or JD.
+    day, or else another date or day number of that day which has; without any
+    date MJD-OBS, MJD-BEG, MJD or JD.
 
     Parameters
     ----------
@@ -191,11 +298,24 @@ def observation_time(header: fits.Header) -> datetime.datetime | None:
     datetime or None
         UTC without a time zone; None when the header has no usable date.
     """
-    for key in _DATE_KEYS:
-        text = value(header, key)
-        if isinstance(text, str) and (moment := parse_date(text)) is not None:
-            return moment if _has_clock(text) else moment + _clock(header)
-    for key, zero in (('MJD-OBS', 0.0), ('MJD-BEG', 0.0), ('MJD', 0.0), ('JD', _JD_OF_MJD), ('JD-OBS', _JD_OF_MJD)):
+    moments = [(text, moment) for text, moment in map(_read_date, (value(header, key) for key in _DATE_KEYS)) if moment]
+    if not moments:
+        return _day_number(header)
+    text, first = moments[0]
+    if _has_clock(text):
+        return first
+    if (clock := _clock(header)) is not None:
+        return first + clock
+    finer = [moment for text, moment in moments if _has_clock(text)] + [_day_number(header) or first]
+    return next((moment for moment in finer if abs(moment - first) < datetime.timedelta(days=2)), first)
+
+
+def _read_date(found: Any) -> tuple[str, datetime.datetime | None]:
+    return (found, parse_date(found)) if isinstance(found, str) else ('', None)
+
+
+def _day_number(header: fits.Header) -> datetime.datetime | None:
+    for key, zero in _DAY_KEYS:
         if (days := as_number(value(header, key))) is not None and 0 < days - zero < 2e6:
             return _MJD_ZERO + datetime.timedelta(days=days - zero)
     return None
@@ -262,15 +382,15 @@ def _has_clock(text: str) -> bool:
     return ':' in text
 
 
-def _clock(header: fits.Header) -> datetime.timedelta:
-    """Time of day from a keyword of its own; zero where there is none."""
+def _clock(header: fits.Header) -> datetime.timedelta | None:
+    """Time of day from a keyword of its own."""
     for key in _TIME_KEYS:
         found = value(header, key)
         if isinstance(found, str) and (match := _CLOCK.match(found.strip().split('T')[-1])):
             hours, minutes, seconds = int(match[1]), int(match[2]), int(match[3])
             if hours < 24 and minutes < 60 and seconds <= 60:
                 return datetime.timedelta(hours=hours, minutes=minutes) + _seconds(seconds, match[4])
-    return datetime.timedelta()
+    return None
 
 
 def mjd(moment: datetime.datetime) -> float:
@@ -443,6 +563,34 @@ def _cut_section(header: fits.Header, key: str, slices: Sequence[slice]) -> None
             return
         moved.append(f'{low}:{high}')
     header[key] = f'[{",".join(moved)}]'
+
+
+def product(image: Any, command: str, lines: Iterable[str], cards: Iterable[tuple[str, Any]] = ()) -> fits.Header:
+    """The header of a product: its first input's, with what was done to it.
+
+    Parameters
+    ----------
+    image : Image
+        The input; a part of an image moves the cards that speak of positions.
+    command : str
+        Name of the command.
+    lines : iterable of str
+        What it did, for HISTORY.
+    cards : iterable of (str, value)
+        What ``--set`` asks for.
+
+    Returns
+    -------
+    Header
+        A copy.
+    """
+    header = image.header.copy()
+    if not image.is_whole:
+        cut_to(header, image.slices)
+    for key, content in cards:
+        header[key] = content
+    add_history(header, command, lines)
+    return header
 
 
 def add_history(header: fits.Header, command: str, lines: Iterable[str]) -> None:

@@ -149,6 +149,27 @@ def output_names(
     return names
 
 
+def one_output(output: str, compress: str | None = None) -> str:
+    """The name of the one image that many inputs give.
+
+    Parameters
+    ----------
+    output : str
+        The word after ``-o``.
+    compress : {'gz', 'fz'}, optional
+        What ``--compress`` asks for.
+
+    Returns
+    -------
+    str
+        The name, with ``.fits`` where it has no FITS suffix.
+    """
+    if output.endswith('/') or os.path.isdir(output):
+        raise UsageError(f'-o {output} is a folder; the one image needs a name')
+    name = output if is_fits_name(output) or output.startswith('/dev/') else f'{output}.fits'
+    return name if compress is None or name.endswith(f'.{compress}') else f'{name}.{compress}'
+
+
 def _given_names(inputs: Sequence[str], output: str | None, prefix: str) -> list[str] | None:
     if output is None or output.endswith('/') or os.path.isdir(output):
         return None

@@ -8,7 +8,9 @@ files packed with gzip or bzip2 are unpacked once into a temporary folder.
 
 import bz2
 import contextlib
+import dataclasses
 import gzip
+import itertools
 import os
 import tempfile
 import warnings
@@ -130,6 +132,81 @@ class Image:
         if plane is not None:
             axes[-1] = (axes[-1][0] + plane, axes[-1][0] + plane + 1)
         return str(Reference(self.path, self.reference.hdu, Region(tuple(axes))))
+
+    def cut(self, region: Region) -> 'Image':
+        """A part of this image.
+
+        Parameters
+        ----------
+        region : Region
+            The part, counted from the start of this image's own part; axes that it does not name are whole.
+
+        Returns
+        -------
+        Image
+            The part.
+
+        Raises
+        ------
+        Failure
+            When the part goes beyond the image.
+        """
+        try:
+            inner = region.slices(self.shape)
+        except Failure as error:
+            raise Failure(str(error), self.path) from None
+        slices = tuple(
+            slice(outer.start + part.start, outer.start + part.stop)
+            for outer, part in zip(self.slices, inner, strict=True)
+        )
+        return self._with(slices)
+
+    def planes(self) -> list['Image']:
+        """The planes of a cube.
+
+        Returns
+        -------
+        list of Image
+            One for each plane, of the cube's number of axes; the image itself where it has no more than two.
+        """
+        if len(self.shape) < 3:
+            return [self]
+        lead = [range(part.start, part.stop) for part in self.slices[:-2]]
+        return [
+            self._with((*(slice(place, place + 1) for place in places), *self.slices[-2:]))
+            for places in itertools.product(*lead)
+        ]
+
+    def _with(self, slices: tuple[slice, ...]) -> 'Image':
+        return dataclasses.replace(self, slices=slices, _rows=_row_numbers(self.full_shape, slices))
+
+    def fitted_to(self, image: 'Image') -> 'Image':
+        """Give this image as an operand for another one, or for a part of it.
+
+        Parameters
+        ----------
+        image : Image
+            The other image.
+
+        Returns
+        -------
+        Image
+            This image, or the same part of it where both are of one size and
+            the other is cut to a part. One plane goes with every plane of a cube.
+
+        Raises
+        ------
+        Failure
+            When the sizes do not agree.
+        """
+        if self.shape in (image.shape, image.shape[-2:]):
+            return self
+        for axes in (len(image.shape), 2):
+            if self.is_whole and self.shape == image.full_shape[-axes:]:
+                slices = image.slices[-axes:]
+                return self._with(slices)
+        sizes = ' and '.join(' x '.join(map(str, reversed(shape))) for shape in (image.shape, self.shape))
+        raise Failure(f'{self.name} does not fit: {sizes} pixels', image.path)
 
     @property
     def rows(self) -> int:
@@ -325,6 +402,33 @@ def read_rows(image: Image, start: int, stop: int) -> NDArray:
         else:
             _read_plain(image, file, wanted, out)
     return out
+
+
+def read_band(images: Sequence[Image], start: int, stop: int) -> NDArray:
+    """The same rows of many images.
+
+    Parameters
+    ----------
+    images : sequence of Image
+        Images of one shape; packed ones within `unpacked`.
+    start, stop : int
+        The rows, numbered through all planes.
+
+    Returns
+    -------
+    ndarray
+        Shape ``(n, stop - start, nx)``, of the type that holds the pixels of all images.
+
+    Raises
+    ------
+    Failure
+        When a file can't be read, or has changed since it was opened.
+    """
+    kind = np.result_type(*{image.dtype for image in images})
+    band = np.empty((len(images), stop - start, images[0].shape[-1]), kind)
+    for place, image in enumerate(images):
+        band[place] = read_rows(image, start, stop)
+    return band
 
 
 def verify_checksum(image: Image, policy: str) -> None:

@@ -31,7 +31,12 @@ _CHUNK = 1 << 22  # bytes that are swapped and summed at a time
 
 
 def check_outputs(
-    outputs: Sequence[str], inputs: Iterable[str], *, force: bool = False, skip_existing: bool = False
+    outputs: Sequence[str],
+    inputs: Iterable[str],
+    *,
+    force: bool = False,
+    skip_existing: bool = False,
+    new_folder: str | None = None,
 ) -> list[bool]:
     """Refuse what must not be written, before any work.
 
@@ -45,6 +50,8 @@ def check_outputs(
         Existing outputs are replaced.
     skip_existing : bool
         Existing outputs are passed over.
+    new_folder : str, optional
+        The word after ``-o``: where it ends in '/', that folder may be missing, `make_folder` will make it.
 
     Returns
     -------
@@ -70,7 +77,7 @@ def check_outputs(
         if os.path.isdir(path):
             raise Failure('is a folder', path)
         todo.append(not (exists and skip_existing))
-        _check_folder(path)
+        _check_folder(path, new_folder)
     return todo
 
 
@@ -91,8 +98,11 @@ def _is_device(path: str) -> bool:
     return stat.S_ISCHR(mode) or stat.S_ISFIFO(mode)
 
 
-def _check_folder(path: str) -> None:
+def _check_folder(path: str, new_folder: str | None) -> None:
     folder = os.path.dirname(os.path.realpath(path))
+    if new_folder and new_folder.endswith('/') and not os.path.lexists(new_folder.rstrip('/')):
+        while not os.path.isdir(folder):  # the nearest one that is there must let new ones be made
+            folder = os.path.dirname(folder)
     if os.path.dirname(path) and not os.path.isdir(folder):
         raise Failure(f'the folder {os.path.dirname(path)} does not exist', path)
     if not _is_device(path) and not os.access(folder, os.W_OK | os.X_OK):

@@ -1,0 +1,191 @@
+"""One image and one operand give one image; the type of the result follows its values."""
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+OPERATORS = ('+', '-', '*', 'x', '/', '^', 'min', 'max', '=')
+
+_FUNCTIONS: dict[str, Callable[..., NDArray]] = {
+    '+': np.add,
+    '-': np.subtract,
+    '*': np.multiply,
+    'x': np.multiply,
+    '/': np.divide,
+    '^': np.power,
+    # A missing pixel stays missing: fmin would put the operand in its place.
+    'min': np.minimum,
+    'max': np.maximum,
+}
+
+
+def working_type(dtype: DTypeLike) -> np.dtype:
+    """The float type that holds every value of a pixel type exactly, or best.
+
+    Parameters
+    ----------
+    dtype : dtype
+        Type of pixels as they are read.
+
+    Returns
+    -------
+    dtype
+        It is float32 for integers of up to 16 bits and for float32, float64 for the others.
+
+    Examples
+    --------
+    >>> working_type('u2'), working_type('i4')
+    (dtype('float32'), dtype('float64'))
+    """
+    return np.promote_types(dtype, 'f4')
+
+
+def operate(
+    image: NDArray,
+    operator: str,
+    operand: NDArray | float,
+    *,
+    divide_by_zero: float = np.nan,
+    min_denominator: tuple[float, float] | None = None,
+) -> tuple[NDArray, int]:
+    """The image that ``image operator operand`` gives.
+
+    Parameters
+    ----------
+    image : ndarray
+        Shape (..., ny, nx), any real type.
+    operator : str
+        One of `OPERATORS`; ``=`` gives an image of that shape filled with the operand.
+    operand : ndarray or float
+        A number, or an array of the image's shape or of its last axes (one plane for all).
+    divide_by_zero : float
+        The value of a pixel whose denominator is 0.
+    min_denominator : (float, float), optional
+        A limit, and what stands in for denominators below it.
+
+    Returns
+    -------
+    pixels : ndarray
+        Shape of `image`; float32, or float64 where an input needs it or the
+        values go beyond float32. NaN in an input is NaN here.
+    undefined : int
+        Pixels that have no finite value although both inputs have: divisions by 0, roots of negative numbers.
+
+    Examples
+    --------
+    >>> operate(np.array([[100]], 'u2'), '-', np.array([[200]], 'u2'))
+    (array([[-100.]], dtype=float32), 0)
+    >>> operate(np.array([1, 2]), '/', 0)
+    (array([nan, nan]), 2)
+    """
+    if operator == '=':
+        return _filled(image, operand), 0
+    if operator == '/' and min_denominator is not None:
+        limit, stand_in = min_denominator
+        operand = np.where(np.less(operand, limit), stand_in, operand)
+    if isinstance(operand, np.ndarray) and operand.ndim == 0:
+        operand = float(operand)
+    kind = np.promote_types(working_type(image.dtype), working_type(getattr(operand, 'dtype', 'f4')))
+    with np.errstate(all='ignore'):
+        pixels = _computed(image, operator, operand, kind)
+        if operator == '^':  # 1 ^ NaN and NaN ^ 0 are 1 to the C library
+            pixels[np.isnan(image) | np.isnan(operand)] = np.nan
+        undefined = 0
+        if not np.isfinite(pixels).all():
+            pixels, undefined = _mended(pixels, image, operator, operand, divide_by_zero)
+    return pixels, undefined
+
+
+def _computed(image: NDArray, operator: str, operand: NDArray | float, kind: np.dtype) -> NDArray:
+    # A number that float32 does not hold, such as 0.26, and powers are worked
+    # out in float64 and rounded once; two float32 images lose nothing in float32.
+    exact = operator != '^' and (isinstance(operand, np.ndarray) or float(np.float32(operand)) == operand)
+    work = kind if exact else np.dtype('f8')
+    out = np.empty(np.shape(image), kind)
+    return _FUNCTIONS[operator](
+        image, np.asarray(operand, None if exact else 'f8'), out=out, dtype=work, casting='unsafe'
+    )
+
+
+def _mended(
+    pixels: NDArray, image: NDArray, operator: str, operand: NDArray | float, divide_by_zero: float
+) -> tuple[NDArray, int]:
+    """Pixels that left float32 or have no value, put right."""
+    sound = np.isfinite(image) & np.isfinite(operand)
+    if pixels.dtype == np.float32 and (np.isinf(pixels) & sound & (np.not_equal(operand, 0) | (operator != '/'))).any():
+        pixels = _computed(image, operator, operand, np.dtype('f8'))
+    undefined = sound & ~np.isfinite(pixels)
+    if operator == '/':
+        by_zero = sound & np.equal(operand, 0)
+        pixels[by_zero] = divide_by_zero
+        undefined |= by_zero
+        pixels[undefined & ~by_zero] = np.nan
+    else:
+        pixels[undefined] = np.nan
+    return pixels, int(np.count_nonzero(undefined))
+
+
+def _filled(image: NDArray, operand: NDArray | float) -> NDArray:
+    if isinstance(operand, np.ndarray):
+        return np.broadcast_to(operand, image.shape).astype(working_type(operand.dtype))
+    fits_float32 = np.isnan(operand) or np.isinf(operand) or _holds(operand)
+    return np.full(image.shape, operand, 'f4' if fits_float32 else 'f8')
+
+
+def _holds(number: float) -> bool:
+    """Whether float32 holds a number: fractions are rounded, whole numbers must come out exact."""
+    with np.errstate(over='ignore'):
+        rounded = np.float32(number)
+    return bool(np.isfinite(rounded)) and (not float(number).is_integer() or float(rounded) == number)
+
+
+def as_type(pixels: NDArray, dtype: DTypeLike) -> NDArray:
+    """Pixels in another type, rounded to the nearest value but never wrapped or cut.
+
+    Parameters
+    ----------
+    pixels : ndarray
+        Any shape and real type.
+    dtype : dtype
+        The type wanted.
+
+    Returns
+    -------
+    ndarray
+        Of that type.
+
+    Raises
+    ------
+    ValueError
+        When a value is beyond the type's range, or NaN where it has none.
+
+    Examples
+    --------
+    >>> as_type(np.array([1.6, -0.4]), 'i2')
+    array([2, 0], dtype=int16)
+    """
+    wanted = np.dtype(dtype)
+    if wanted == pixels.dtype:
+        return pixels
+    if wanted.kind == 'f':
+        _refuse_overflow(pixels, wanted)
+        return pixels.astype(wanted)
+    if pixels.dtype.kind == 'f' and not np.isfinite(pixels).all():
+        raise ValueError(
+            f'{np.count_nonzero(~np.isfinite(pixels))} pixels are NaN or infinite, which {wanted} can not hold'
+        )
+    rounded = np.rint(pixels) if pixels.dtype.kind == 'f' else pixels
+    low, high = np.iinfo(wanted).min, np.iinfo(wanted).max
+    if rounded.size and (rounded.min() < low or rounded.max() > high):
+        raise ValueError(f'pixels from {rounded.min()} to {rounded.max()} do not fit into {wanted} ({low} to {high})')
+    return rounded.astype(wanted)
+
+
+def _refuse_overflow(pixels: NDArray, wanted: np.dtype) -> None:
+    if pixels.dtype.itemsize <= wanted.itemsize:
+        return
+    with np.errstate(invalid='ignore', over='ignore'):
+        beyond = np.isfinite(pixels) & ~np.isfinite(pixels.astype(wanted))
+    if beyond.any():
+        raise ValueError(f'{np.count_nonzero(beyond)} pixels are beyond the range of {wanted}')

@@ -1,0 +1,278 @@
+"""A band of a stack of images -> a band of one image: ``(n, rows, nx) -> (rows, nx)``."""
+
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fitsutils.pixels import sorting
+from fitsutils.pixels.arithmetic import working_type
+
+METHODS = ('average', 'max', 'mean', 'median', 'min', 'quantile', 'rms', 'std', 'sum', 'var')
+_RANKED = ('median', 'quantile')
+_LARGEST_BAND = 64 << 20  # bytes; a larger band gains nothing and leaves the processor's caches
+
+Weights = NDArray[np.float64]
+
+
+def combine_band(
+    band: NDArray,
+    method: str = 'median',
+    *,
+    clip: tuple[int, int] = (0, 0),
+    scales: NDArray | None = None,
+    weights: Weights | None = None,
+    fraction: float = 0.5,
+) -> NDArray[np.float64]:
+    """Combine a band of rows of a stack of images.
+
+    Parameters
+    ----------
+    band : ndarray
+        Shape (n, rows, nx), any real type; NaN and infinite values are missing and left out.
+    method : str
+        One of `METHODS`. ``std``, ``rms`` and ``var`` are about the mean, divided by the number of values.
+    clip : (int, int)
+        How many of the lowest and highest values of each pixel are dropped.
+    scales : ndarray, optional
+        Shape (n,): the images are multiplied by these before anything else.
+    weights : ndarray, optional
+        Shape (n,), for ``average``; the sum is divided by the weights of the values that were used.
+    fraction : float
+        For ``quantile``, 0 to 1; interpolated linearly.
+
+    Returns
+    -------
+    ndarray of float64
+        Shape (rows, nx). NaN where nothing is left of a pixel.
+
+    Examples
+    --------
+    >>> band = np.array([1, 2, 3, 10], 'u2').reshape(4, 1, 1)
+    >>> combine_band(band), combine_band(band, 'mean', clip=(0, 1))
+    (array([[2.5]]), array([[2.]]))
+    """
+    count = len(band)
+    stack = _scaled(band, scales).reshape(count, -1)
+    spread = None if weights is None else np.broadcast_to(np.asarray(weights, 'f8')[:, None], stack.shape)
+    reduce = _Reduction(method, clip, fraction)
+    if stack.dtype.kind != 'f':
+        return reduce(stack, spread).reshape(band.shape[1:])
+    good = np.isfinite(stack)
+    complete = good.all(axis=0)
+    if complete.all():
+        return reduce(stack, spread).reshape(band.shape[1:])
+    out = np.empty(stack.shape[1])
+    for pixels, values, beside in _without_gaps(stack, good, spread):
+        out[pixels] = reduce(values, beside)
+    return out.reshape(band.shape[1:])
+
+
+def _scaled(band: NDArray, scales: NDArray | None) -> NDArray:
+    """The band in its own type where nothing scales it: 16-bit integers sort fastest."""
+    if scales is None:
+        return band
+    kind = working_type(band.dtype)
+    return np.multiply(band, np.asarray(scales, kind)[:, None, None], dtype=kind)
+
+
+def _without_gaps(
+    stack: NDArray, good: NDArray[np.bool_], weights: Weights | None
+) -> Iterator[tuple[NDArray, NDArray, Weights | None]]:
+    """Pixels grouped by how many values they have: their numbers, and those values without the missing ones."""
+    present = np.count_nonzero(good, axis=0)
+    for number in np.unique(present):
+        pixels = np.flatnonzero(present == number)
+        beside = None if weights is None else weights[:, pixels]
+        if number == len(stack):
+            yield pixels, stack[:, pixels], beside
+            continue
+        values, beside = sorting.ranked(np.where(good[:, pixels], stack[:, pixels], np.nan), beside)
+        yield pixels, values[:number], None if beside is None else beside[:number]
+
+
+class _Reduction:
+    """A method with its clipping, for pixels without missing values."""
+
+    def __init__(self, method: str, clip: tuple[int, int], fraction: float) -> None:
+        self._function = _FUNCTIONS[method]
+        self._sorts = method in _RANKED or clip != (0, 0)
+        self._clip = clip
+        self._fraction = fraction
+
+    def __call__(self, stack: NDArray, weights: Weights | None) -> NDArray[np.float64]:
+        low, high = self._clip
+        kept = slice(low, len(stack) - high)
+        if kept.stop <= kept.start:
+            return np.full(stack.shape[1], np.nan)
+        if self._sorts:
+            stack, weights = sorting.ranked(stack, weights)
+            stack, weights = stack[kept], None if weights is None else weights[kept]
+        return self._function(stack, weights, self._fraction)
+
+
+def _sum(stack: NDArray, _weights: object = None, _fraction: object = None) -> NDArray[np.float64]:
+    return stack.sum(axis=0, dtype='f8')
+
+
+def _mean(stack: NDArray, _weights: object = None, _fraction: object = None) -> NDArray[np.float64]:
+    return _sum(stack) / len(stack)
+
+
+def _average(stack: NDArray, weights: Weights | None, _fraction: object = None) -> NDArray[np.float64]:
+    if weights is None:
+        return _mean(stack)
+    total, used = np.zeros(stack.shape[1]), np.zeros(stack.shape[1])
+    for values, beside in zip(stack, weights, strict=True):
+        total += values * beside
+        used += beside
+    return total / used
+
+
+def _variance(stack: NDArray, _weights: object = None, _fraction: object = None) -> NDArray[np.float64]:
+    mean, total = _mean(stack), np.zeros(stack.shape[1])
+    for values in stack:
+        total += (values - mean) ** 2
+    return total / len(stack)
+
+
+def _deviation(stack: NDArray, _weights: object = None, _fraction: object = None) -> NDArray[np.float64]:
+    return np.sqrt(_variance(stack))
+
+
+def _quantile(stack: NDArray, _weights: object, fraction: float) -> NDArray[np.float64]:
+    place = fraction * (len(stack) - 1)
+    low = int(place)
+    first = stack[low].astype('f8')
+    if place == low:
+        return first
+    return first + (stack[low + 1] - first) * (place - low)
+
+
+def _median(stack: NDArray, _weights: object = None, _fraction: object = None) -> NDArray[np.float64]:
+    return _quantile(stack, None, 0.5)
+
+
+def _least(stack: NDArray, _weights: object = None, _fraction: object = None) -> NDArray[np.float64]:
+    return stack.min(axis=0).astype('f8')
+
+
+def _greatest(stack: NDArray, _weights: object = None, _fraction: object = None) -> NDArray[np.float64]:
+    return stack.max(axis=0).astype('f8')
+
+
+_FUNCTIONS: dict[str, Callable[[NDArray, Weights | None, float], NDArray[np.float64]]] = {
+    'average': _average,
+    'max': _greatest,
+    'mean': _mean,
+    'median': _median,
+    'min': _least,
+    'quantile': _quantile,
+    'rms': _deviation,
+    'std': _deviation,
+    'sum': _sum,
+    'var': _variance,
+}
+
+
+def shifted(band: NDArray, bits: int) -> NDArray:
+    """Integer data shifted left or right by bits, in a type that holds the result.
+
+    Parameters
+    ----------
+    band : ndarray
+        Any shape, an integer type.
+    bits : int
+        Positive: multiplied by ``2 ** bits``; negative: divided, rounded down.
+
+    Returns
+    -------
+    ndarray
+        Of int64 for a shift to the left, else the type of `band`.
+
+    Raises
+    ------
+    ValueError
+        When the data are not integers, or 64 bits do not hold the result.
+
+    Examples
+    --------
+    >>> shifted(np.array([60000], 'u2'), 4), shifted(np.array([-5]), -1)
+    (array([960000]), array([-3]))
+    """
+    if band.dtype.kind not in 'iu':
+        raise ValueError('only integer data can be shifted')
+    if bits <= 0:
+        return band >> -bits
+    if 8 * band.dtype.itemsize + bits > 63:
+        raise ValueError(f'data of {8 * band.dtype.itemsize} bits can not be shifted by {bits} to the left')
+    return band.astype(np.int64) << bits
+
+
+def band_rows(images: int, width: int, dtype: np.dtype, memory: int) -> int:
+    """How many rows of each image a band may have.
+
+    Parameters
+    ----------
+    images : int
+        Number of images of the stack.
+    width : int
+        Pixels in a row.
+    dtype : dtype
+        Type of the pixels as they are read.
+    memory : int
+        Bytes for pixels.
+
+    Returns
+    -------
+    int
+        0 when not even one row fits.
+
+    Notes
+    -----
+    A pixel of the band stands in memory as it was read, scaled, sorted, and
+    marked as finite; a pixel of the result as float64 up to three times.
+    """
+    wide = max(working_type(dtype).itemsize, 4)
+    row = width * (images * (np.dtype(dtype).itemsize + 3 * wide + 1) + 24)
+    fitting = memory // row
+    return int(min(fitting, max(1, _LARGEST_BAND // row)))
+
+
+def new_result(shape: tuple[int, ...], dtypes: Sequence[np.dtype], bits: int = 0) -> NDArray:
+    """An empty image for the result of a combination.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Its shape.
+    dtypes : sequence of dtype
+        Types of the images that go into it.
+    bits : int
+        By how many bits integer data are shifted to the left first.
+
+    Returns
+    -------
+    ndarray
+        Of float32, or of float64 where float32 does not hold the values of an image.
+    """
+    kind = np.result_type(*map(working_type, dtypes))
+    if bits > 0 and max(8 * dtype.itemsize for dtype in dtypes) + bits > 24:
+        kind = np.dtype('f8')
+    return np.empty(shape, kind)
+
+
+def count_missing(pixels: NDArray) -> int:
+    """How many pixels have no finite value.
+
+    Parameters
+    ----------
+    pixels : ndarray
+        Any shape, a float type.
+
+    Returns
+    -------
+    int
+        The number of NaN and infinite pixels.
+    """
+    return int(np.count_nonzero(~np.isfinite(pixels)))
