@@ -213,7 +213,7 @@ class Parser(argparse.ArgumentParser):
         if '--' in words:
             cut = words.index('--')
             words, behind = words[:cut], words[cut + 1 :]
-        args = self.parse_intermixed_args([self._guarded(word) for word in words])
+        args = self.parse_intermixed_args(list(map(self._guarded, words, ['', *words])))
         for name, value in vars(args).items():
             setattr(args, name, _unguarded(value))
         if hasattr(args, 'images'):
@@ -222,10 +222,13 @@ class Parser(argparse.ArgumentParser):
             self.error(f'unexpected words after --: {" ".join(behind)}')
         return args
 
-    def _guarded(self, word: str) -> str:
-        """A negative number with a space before it: argparse would take -1e-3 or -5,5 for options."""
+    def _guarded(self, word: str, before: str) -> str:
+        """A word that argparse must not take for an option (-1e-3, -5,5, a value such as -KEY), behind a space."""
         if not word.startswith('-') or word in self._option_string_actions:
             return word
+        action = self._option_string_actions.get(before)
+        if action is not None and action.nargs is None and word != '-':
+            return f' {word}'
         try:
             number_list(word)
         except argparse.ArgumentTypeError:
@@ -588,6 +591,9 @@ def _outcome(parser: Parser, verb: Verb, argv: Sequence[str]) -> int:
     except ModuleNotFoundError as error:
         if error.name is None or error.name.startswith('fitsutils'):
             raise
-        complain(parser.prog, f'{error.name} is not installed for {sys.executable}: pip install {error.name}')
+        if error.name.partition('.')[0] == 'matplotlib':
+            complain(parser.prog, "matplotlib is not installed: pip install 'fitsutils[plot]'")
+        else:
+            complain(parser.prog, f'{error.name} is not installed for {sys.executable}: pip install {error.name}')
         return FAILED
     return status

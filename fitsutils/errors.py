@@ -1,6 +1,8 @@
 """The error whose message is meant for the user, and text made safe to show."""
 
+import contextlib
 import warnings
+from collections.abc import Iterator
 
 
 class Failure(Exception):
@@ -29,6 +31,33 @@ class QualityFailure(Failure):
 
 class FileWarning(UserWarning):
     """Something about a file that the user should know; the work goes on."""
+
+
+@contextlib.contextmanager
+def refusing(what: str, path: str | None = None) -> Iterator[None]:
+    """A block in which a ValueError of the numbers' floor is the user's to put right.
+
+    Parameters
+    ----------
+    what : str
+        The option that asked for it.
+    path : str, optional
+        The file concerned.
+
+    Yields
+    ------
+    None
+        Nothing.
+
+    Raises
+    ------
+    Failure
+        In place of a ValueError.
+    """
+    try:
+        yield
+    except ValueError as error:
+        raise Failure(f'{what}: {error}', path) from None
 
 
 def warn(what: str, path: str | None = None) -> None:

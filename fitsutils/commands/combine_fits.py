@@ -21,7 +21,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from fitsutils import cli, files, pixels
-from fitsutils.errors import Failure, UsageError
+from fitsutils.errors import Failure, UsageError, refusing
 
 _METHODS = ('average', 'max', 'mean', 'median', 'min', 'quantile', 'rms', 'std', 'sum', 'var')
 _WEIGHTS = ('mean', 'median', 'sum')
@@ -36,7 +36,7 @@ def build_parser() -> cli.Parser:
     parser.add_argument('-m', '--method', choices=_METHODS, default='median', help='default: median')
     parser.add_argument(
         '-a', '--argument', metavar='ARG',
-        help="average: the weight of each image, its own mean, median or sum; quantile: 0..1 (default: 0.5)")  # fmt: skip
+        help="average: each image's weight is its own mean, median or sum; quantile: 0..1 (default: 0.5)")  # fmt: skip
     parser.add_argument('-c', '--clip', choices=('none', 'min', 'max', 'minmax'), default='none',
         help='drop the lowest, the highest or both values of every pixel')  # fmt: skip
     parser.add_argument('-d', '--drop', type=_drop, metavar='N|NLOW,NHIGH', help='how many -c drops (default: 1)')
@@ -66,7 +66,9 @@ def _drop(text: str) -> tuple[int, int]:
 
 def combine_fits(args: argparse.Namespace, job: cli.Job) -> None:
     """Write the combination of the images."""
-    _check(args)
+    if args.output is None:
+        raise UsageError('-o must name the combined image')
+    recipe = _recipe(args)
     cards = [files.header.parse_card(text) for text in args.cards]
     references = files.inputs.expand(args.images, null=args.null)
     paths = [reference.path for reference in references]
@@ -74,40 +76,43 @@ def combine_fits(args: argparse.Namespace, job: cli.Job) -> None:
     if not files.writer.check_outputs([output], paths, force=args.force, skip_existing=args.skip_existing)[0]:
         return
     skipped: list[str] = []
-    images = _open(references, args, job, skipped)
-    if args.dry_run:
-        job.wrote(output)
-        return
-    while True:
+
+    def leave_out(error: BaseException) -> None:
+        job.say(f'left out: {cli.reason(error)}')
+        skipped.append(cli.reason(error))
+
+    hdu = args.hdu and files.inputs.parse_hdu(args.hdu)
+    images = files.stack.open_stack(references, hdu, planes=args.planes, leave_out=leave_out if args.skip_bad else None)
+    _check_stack(images, recipe, args)
+    while not args.dry_run:
         try:
-            result, method = _combined(images, args, job)
-            break
+            result, method = _combined(images, recipe, args, job)
         except Failure as error:
             # A file may turn out bad only when its pixels are read: the others start again without it.
             left = [image for image in images if image.path != error.path]
             if not args.skip_bad or not left or len(left) == len(images):
                 raise
-            _skip(error, job, skipped)
+            leave_out(error)
             images = left
-    _write(output, images, result, files.provenance.Method(**method, skipped=skipped), args.dtype, cards)
-    if method['empty']:
-        job.say(f'{output}: {method["empty"]} pixels have no value in any image')
+            _check_stack(images, recipe, args)
+            continue
+        _write(output, images, result, method.without(skipped), args.dtype, cards)
+        if method.empty:
+            job.say(f'{output}: {method.empty} pixels have no value in any image')
+        break
     job.wrote(output)
 
 
-def _check(args: argparse.Namespace) -> None:
-    if args.output is None:
-        raise UsageError('-o must name the combined image')
+def _recipe(args: argparse.Namespace) -> Any:
+    """Method and clipping; options that do not go together are refused."""
     if args.drop is not None and args.clip == 'none':
         raise UsageError('-d goes with -c')
-    if args.argument is None:
-        return
-    if args.method == 'average' and args.argument not in _WEIGHTS:
-        raise UsageError(f'-a {args.argument}: the weights of an average are {", ".join(_WEIGHTS)}')
-    if args.method == 'quantile':
-        _fraction(args)
-    elif args.method != 'average':
+    if args.argument is not None and args.method not in ('average', 'quantile'):
         raise UsageError('-a goes with -m average and -m quantile')
+    if args.argument is not None and args.method == 'average' and args.argument not in _WEIGHTS:
+        raise UsageError(f'-a {args.argument}: the weights of an average are {", ".join(_WEIGHTS)}')
+    low, high = pixels.rejection.rank_counts(args.clip, args.drop or (1, 1))
+    return pixels.combining.Recipe(args.method, low, high, _fraction(args), args.shift)
 
 
 def _fraction(args: argparse.Namespace) -> float:
@@ -122,50 +127,28 @@ def _fraction(args: argparse.Namespace) -> float:
     return fraction
 
 
-def _open(references: Sequence[Any], args: argparse.Namespace, job: cli.Job, skipped: list[str]) -> list[Any]:
-    """The stack, all refusals made that need no pixels."""
-    hdu = args.hdu and files.inputs.parse_hdu(args.hdu)
-    images = []
-    for reference in references:
-        try:
-            images.append(files.reader.open_image(reference, hdu))
-        except (Failure, OSError) as error:
-            if not args.skip_bad:
-                raise
-            _skip(error, job, skipped)
-    if not images:
-        raise Failure('no image is left to combine')
-    if args.planes:
-        images = [plane for image in images for plane in image.planes()]
-    files.provenance.refuse_unequal_shapes(images)
-    _refuse_options(images, args)
-    headers, names = [image.header for image in images], [image.name for image in images]
+def _check_stack(images: Sequence[Any], recipe: Any, args: argparse.Namespace) -> None:
+    """Make all refusals that need no pixels."""
+    if recipe.low + recipe.high >= len(images):
+        dropped = recipe.low + recipe.high
+        raise UsageError(f'-c {args.clip} would drop {dropped} of {len(images)} values and leave nothing')
+    for image in images:
+        with refusing(f'-s {recipe.shift}', image.path):
+            pixels.combining.check_shift(image.dtype, recipe.shift)
+        _part(image, args)
+    _band_height(images, recipe, args)
     scaled = args.normalize != 'none' or args.method in ('sum', 'average')
+    headers, names = [image.header for image in images], [image.name for image in images]
     files.header.warn_of_differences(headers, names, ignore=['EXPTIME'] if scaled else [])
-    return images
 
 
-def _skip(error: BaseException, job: cli.Job, skipped: list[str]) -> None:
-    job.say(f'left out: {cli.reason(error)}')
-    skipped.append(cli.reason(error))
+def _part(image: Any, args: argparse.Namespace) -> Any:
+    """The part of an image on which its level is measured."""
+    return image if args.section is None else image.cut(files.section.parse_section(args.section))
 
 
-def _refuse_options(images: Sequence[Any], args: argparse.Namespace) -> None:
-    low, high = pixels.rejection.rank_counts(args.clip, args.drop or (1, 1))
-    if low + high >= len(images):
-        raise UsageError(f'-c {args.clip} would drop {low + high} of {len(images)} values and leave nothing')
-    if args.shift:
-        real = next((image for image in images if image.dtype.kind not in 'iu'), None)
-        if real is not None:
-            raise Failure(f'-s shifts integer data, and these are {real.dtype}', real.path)
-    _band_height(images, args)
-    if args.section is not None:
-        for image in images:
-            image.cut(files.section.parse_section(args.section))
-
-
-def _band_height(images: Sequence[Any], args: argparse.Namespace) -> int:
-    kind = pixels.combining.new_result((0,), [image.dtype for image in images], args.shift).dtype
+def _band_height(images: Sequence[Any], recipe: Any, args: argparse.Namespace) -> int:
+    kind = pixels.combining.new_result((0,), [image.dtype for image in images], recipe.shift).dtype
     memory = args.memory or cli.default_memory()
     height = pixels.combining.band_rows(len(images), images[0].shape[-1], kind, memory)
     if height == 0:
@@ -173,55 +156,33 @@ def _band_height(images: Sequence[Any], args: argparse.Namespace) -> int:
     return height
 
 
-def _combined(images: Sequence[Any], args: argparse.Namespace, job: cli.Job) -> tuple[Any, dict[str, Any]]:
+def _combined(images: Sequence[Any], recipe: Any, args: argparse.Namespace, job: cli.Job) -> tuple[Any, Any]:
     """The combined pixels and how they came about."""
-    clip = pixels.rejection.rank_counts(args.clip, args.drop or (1, 1))
-    wanted = args.argument if args.method == 'average' else None
     with files.reader.unpacked(images, max_size=args.max_size):
         for image in images:
             files.reader.verify_checksum(image, args.checksum)
-        scales = _scales(images, args, job)
-        weights = None if wanted is None else _levels(images, wanted, args, job)
-        result = pixels.combining.new_result(images[0].shape, [image.dtype for image in images], args.shift)
-        height = _band_height(images, args)
-        flat = result.reshape(-1, result.shape[-1])
-        with job.progress(images[0].rows, 'rows') as progress:
-            for start in range(0, images[0].rows, height):
-                stop = min(start + height, images[0].rows)
-                band = _shifted(files.reader.read_band(images, start, stop), args.shift)
-                flat[start:stop] = pixels.combining.combine_band(
-                    band, args.method, clip=clip, scales=scales, weights=weights, fraction=_fraction(args)
-                )
-                progress.step(stop - start)
+        scales = weights = None
+        if args.normalize != 'none':
+            scales = pixels.scaling.factors(_levels(images, args.normalize, args, job))
+        if args.method == 'average' and args.argument is not None:
+            weights = _levels(images, args.argument, args, job)
+        result = pixels.combining.new_result(images[0].shape, [image.dtype for image in images], recipe.shift)
+        flat, height = result.reshape(-1, result.shape[-1]), _band_height(images, recipe, args)
+        with job.progress(len(flat), 'rows') as progress:
+            for start in range(0, len(flat), height):
+                band = files.stack.read_band(images, start, min(start + height, len(flat)))
+                rows = slice(start, start + band.shape[1])
+                flat[rows] = pixels.combining.combine_band(band, recipe, scales=scales, weights=weights)
+                progress.step(band.shape[1])
     if args.planes:
         result = result.reshape(result.shape[-2:])
-    unit, empty = None, pixels.combining.count_missing(result)
+    empty, unit = pixels.combining.count_missing(result), None
     if args.unit:
         result, unit = _unit(result, args)
-    drop = (
-        ''
-        if args.clip == 'none'
-        else f' {",".join(map(str, sorted({*clip} - {0}) if args.clip != "minmax" else clip))}'
+    clip = args.clip + {'none': '', 'min': f' {recipe.low}', 'max': f' {recipe.high}'}.get(
+        args.clip, f' {recipe.low},{recipe.high}'
     )
-    return result, {
-        'name': args.method, 'clip': args.clip + drop, 'scaling': args.normalize, 'scales': scales,
-        'weights': weights, 'unit': unit, 'empty': empty,
-    }  # fmt: skip
-
-
-def _shifted(band: Any, bits: int) -> Any:
-    if not bits:
-        return band
-    try:
-        return pixels.combining.shifted(band, bits)
-    except ValueError as error:
-        raise UsageError(f'-s {bits}: {error}') from None
-
-
-def _scales(images: Sequence[Any], args: argparse.Namespace, job: cli.Job) -> Any:
-    if args.normalize == 'none':
-        return None
-    return pixels.scaling.factors(_levels(images, args.normalize, args, job))
+    return result, files.provenance.Method(args.method, clip, args.normalize, scales, weights, unit, empty)
 
 
 def _levels(images: Sequence[Any], statistic: str, args: argparse.Namespace, job: cli.Job) -> list[float]:
@@ -229,14 +190,12 @@ def _levels(images: Sequence[Any], statistic: str, args: argparse.Namespace, job
     levels = []
     with job.progress(len(images), 'levels') as progress:
         for image in images:
-            part = image if args.section is None else image.cut(files.section.parse_section(args.section))
-            data = _shifted(files.reader.read_rows(part, 0, part.rows), args.shift)
+            part = _part(image, args)
+            data = pixels.combining.shifted(files.reader.read_rows(part, 0, part.rows), args.shift)
             levels.append(pixels.scaling.level(data, statistic))
-            if not levels[-1] > 0 or levels[-1] == float('inf'):
-                raise Failure(
-                    f'its {statistic} is {levels[-1]:.6g}: an image is scaled or weighed by a positive level',
-                    image.path,
-                )
+            if not 0 < levels[-1] < float('inf'):
+                what = f'its {statistic} is {levels[-1]:.6g}'
+                raise Failure(f'{what}: an image is scaled or weighed by a positive level', image.path)
             progress.step()
     return levels
 
@@ -255,10 +214,8 @@ def _write(
     output: str, images: Sequence[Any], result: Any, method: Any, dtype: str | None, cards: Sequence[Any]
 ) -> None:
     if dtype is not None:
-        try:
+        with refusing(f'--dtype {dtype}', output):
             result = pixels.arithmetic.as_type(result, dtype)
-        except ValueError as error:
-            raise Failure(f'--dtype {dtype}: {error}', output) from None
     header = files.provenance.combined_header(images, 'combine_fits', method, cards)
     files.writer.write_fits(output, [(result, header), *files.provenance.inputs_table(images, method)])
 

@@ -21,7 +21,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from fitsutils import cli, files, pixels
-from fitsutils.errors import Failure, UsageError
+from fitsutils.errors import UsageError, refusing
 
 _OPERATORS = ('+', '-', '*', 'x', '/', '^', 'min', 'max', '=')
 
@@ -192,10 +192,8 @@ class _Operands:
 
 def _write(task: _Task, result: Any, undefined: int, dtype: str | None, cards: list[tuple[str, Any]]) -> None:
     if dtype is not None:
-        try:
+        with refusing(f'--dtype {dtype}', task.output):
             result = pixels.arithmetic.as_type(result, dtype)
-        except ValueError as error:
-            raise Failure(f'--dtype {dtype}: {error}', task.output) from None
     lines = [task.words] + ([f'{undefined} pixels have no value'] if undefined else [])
     files.writer.write_fits(task.output, [(result, files.header.product(task.image, 'img_arith', lines, cards))])
 

@@ -70,6 +70,7 @@ def img_stats(args: argparse.Namespace, job: cli.Job) -> None:
     """Print the statistics of images."""
     _check(args)
     region = files.section.chosen(args.bounds, args.cube_bounds, args.section)
+    hdu = args.hdu and files.inputs.parse_hdu(args.hdu)
     references = files.inputs.expand(args.images, null=args.null)
     paths = [reference.path for reference in references]
     if not files.writer.check_text(
@@ -81,7 +82,7 @@ def img_stats(args: argparse.Namespace, job: cli.Job) -> None:
     with job.progress(len(references), 'images') as progress:
         for reference in references:
             with job.attempt():
-                image = files.reader.open_image(reference, args.hdu and files.inputs.parse_hdu(args.hdu), region)
+                image = files.reader.open_image(reference, hdu, region)
                 rows += _rows(image, mask, args)
             progress.step()
     if rows:
@@ -97,10 +98,14 @@ def _check(args: argparse.Namespace) -> None:
         raise UsageError(f'-s {",".join(unknown)}: there is no such statistic; see --help')
     if args.clip is not None and not args.clip > 0:
         raise UsageError(f'--clip {args.clip:g}: the limit must be positive')
-    if args.hist and (len(args.hist) != 3 or not args.hist[0] < args.hist[1] or not args.hist[2] > 0):
-        raise UsageError('--hist takes LO,HI,STEP with LO < HI and STEP > 0')
+    if args.hist and not _makes_bins(*args.hist):
+        raise UsageError('--hist takes LO,HI,STEP with LO < HI and STEP > 0, for at most ten million bins')
     if args.update and (args.planes or args.hist):
         raise UsageError('-u writes the values of a whole image: not with -t or --hist')
+
+
+def _makes_bins(low: float, high: float = 0, step: float = 0, *more: float) -> bool:
+    return not more and low < high and step > 0 and (high - low) / step <= 1e7
 
 
 def _rows(image: Any, mask: Any, args: argparse.Namespace) -> list[list[Any]]:
@@ -109,6 +114,8 @@ def _rows(image: Any, mask: Any, args: argparse.Namespace) -> list[list[Any]]:
     bad = files.reader.read_mask(mask, image)
     keys = [files.header.lookup(image.header, key) for key in args.keys]
     rows = []
+    if args.planes and data.ndim != 3:
+        raise Failure(f'-t wants a cube, and it has {data.ndim} axes', image.path)
     for place, plane, hidden in _planes(data, bad, args.planes):
         values = pixels.stats.distribution(plane, hidden)
         if args.clip is not None:
@@ -121,7 +128,7 @@ def _rows(image: Any, mask: Any, args: argparse.Namespace) -> list[list[Any]]:
             ]
             continue
         found = pixels.stats.describe(values, args.stats)
-        rows.append(lead + list(found.values()))
+        rows.append(lead + [found[name] for name in args.stats])
         if args.update:
             _update(image, found)
     return rows
@@ -131,8 +138,6 @@ def _planes(data: Any, bad: Any, apart: bool) -> Iterator[tuple[int | None, Any,
     if not apart:
         yield None, data, bad
         return
-    if data.ndim != 3:
-        raise Failure(f'-t wants a cube, the image has {data.ndim} axes')
     for place, plane in enumerate(data):
         yield place, plane, None if bad is None else bad[place]
 

@@ -10,10 +10,12 @@ __all__ = [
     'inputs',
     'keywords',
     'naming',
+    'pictures',
     'provenance',
     'reader',
     'renaming',
     'section',
+    'stack',
     'table',
     'writer',
 ]

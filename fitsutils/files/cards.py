@@ -11,18 +11,32 @@ from fitsutils.errors import warn
 from fitsutils.files import header as headers
 
 _LEGAL = re.compile(r'[ -~]*\Z')
-_KEYWORD = re.compile(r'[A-Z0-9_-]{1,8}\Z')
-_DATE = re.compile(r'(\d{4}-\d\d-\d\d(T\d\d:\d\d:\d\d(\.\d*)?)?|\d\d/\d\d/\d\d)\Z')
+_REAL = r'[+-]?(?:\d+\.?\d*|\.\d+)(?:[ED][+-]?\d+)?'
+_STRING = r"'(?:''|[^'])*'"
+_COMMENT = r' *(?:/[ -~]*)?\Z'
+_VALUE = rf'(?:{_STRING}|[TF]|{_REAL}|\( *{_REAL} *, *{_REAL} *\))?'
+_CARD = re.compile(rf'(?=.{{8}}= )[A-Z0-9_-]+ *= +{_VALUE}{_COMMENT}')
+_HIERARCH = re.compile(rf'HIERARCH [^=]+= *{_VALUE}{_COMMENT}')
+_CONTINUED = re.compile(rf'CONTINUE  {_STRING}{_COMMENT}')
+_DATE = re.compile(r'(\d{4}-\d\d-\d\d(T\d\d:\d\d:\d\d(\.\d*)?)?|\d\d/\d\d/\d\d) *\Z')
 # Keywords whose value the standard fixes as text or as a number; fitsverify takes another type for an error.
 _TEXT = re.compile(
-    r'(DATE([A-Z_-].*)?|ORIGIN|BUNIT|TELESCOP|INSTRUME|OBSERVER|OBJECT|AUTHOR|REFERENC|EXTNAME|RADESYS[A-Z]?|TIMESYS'
-    r'|(CTYPE|CUNIT|CNAME)\d+[A-Z]?|WCSNAME[A-Z]?|SPECSYS[A-Z]?|PROGRAM|CREATOR|CONFIGUR|HDUNAME)\Z'
+    r'(DATE.*|ORIGIN|BUNIT|TELESCOP|INSTRUME|OBSERVER|OBJECT|AUTHOR|REFERENC|EXTNAME|TIMESYS|PROGRAM|CREATOR|CONFIGUR'
+    r'|HDUNAME|(CTYPE|CUNIT|CNAME)\d.*|PS\d+_.*|(WCSNAME|RADESYS|RADECSYS|SPECSYS|SSYSOBS|SSYSSRC).*)\Z'
 )
 _NUMBER = re.compile(
-    r'(EXTVER|EXTLEVEL|EQUINOX[A-Z]?|EPOCH|DATAMAX|DATAMIN|WCSAXES[A-Z]?|(CRVAL|CRPIX|CDELT|CROTA|CRDER|CSYER)\d+[A-Z]?'
-    r'|(CD|PC)\d+_\d+[A-Z]?|LONPOLE[A-Z]?|LATPOLE[A-Z]?|PV\d+_\d+[A-Z]?|MJD-OBS|MJD-AVG|RESTFRQ|RESTWAV|RESTFREQ)\Z'
+    r'(EXTVER|EXTLEVEL|EPOCH|DATAMAX|DATAMIN|MJD-OBS|MJD-AVG|EQUINOX[A-Z]?|(CD|PC|PV)\d+_.*'
+    r'|(CRVAL|CRPIX|CDELT|CROTA|CRDER|CSYER)\d.*'
+    r'|(WCSAXES|OBSGEO-[XYZ]|LONPOLE|LATPOLE|RESTFRE?Q|RESTWAV|VELANGL|VELOSYS|ZSOURCE).*)\Z'
 )
-_WHOLE = re.compile(r'(EXTVER|EXTLEVEL|WCSAXES[A-Z]?)\Z')
+_TYPED = re.compile(rf'{_TEXT.pattern}|{_NUMBER.pattern}|TC(TYP|UNI|RVL|DLT|RPX|ROT)\d')
+_MAY_OVERFLOW = re.compile(r'[ED][+-]?\d{3}')
+_WHOLE = re.compile(r'(EXTVER|EXTLEVEL|WCSAXES.*)\Z')
+_NOT_NEGATIVE = re.compile(r'(CRDER|CSYER)\d')
+_NOT_ZERO = re.compile(r'CDELT\d')
+_OF_TABLES = re.compile(r'TC(TYP|UNI|RVL|DLT|RPX|ROT)\d')
+_INDEXED = re.compile(r'(?:CTYPE|CUNIT|CNAME|CRVAL|CRPIX|CDELT|CROTA|CRDER|CSYER|PC|CD)(\d+)(?:_(\d+))?|PS(\d+)_')
+_MATRIX = re.compile(r'(CD|PC)\d+_\d+([A-Z]?)\Z')
 _COMMENTARY = ('', 'COMMENT', 'HISTORY')
 
 
@@ -44,78 +58,157 @@ def legal_cards(header: fits.Header, path: str) -> list[fits.Card]:
         done, its text becomes a COMMENT; a warning names both.
     """
     cards, odd, seen = [], [], set()
-    for card in header.cards:
-        with warnings.catch_warnings():
-            warnings.simplefilter('ignore')  # what astropy would say, the warning below says in one line
-            key, content = _parsed(card)
-            if key is not None and (headers.is_structural(key) or key == 'DATE'):
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')  # what astropy would say, the warning below says in one line
+        for card in header.cards:
+            text = _text(card)
+            key = _key(card)
+            if headers.is_structural(key) or key == 'DATE':
                 continue
-            legal = None if key is None else _legal(card, key, content)
+            legal = _legal(card, key, text)
             if legal is None:
-                odd.append(key or 'an unreadable card')
-                legal = _as_comment(card)
-            elif legal is not card:
+                odd.append(text[:8].strip() or 'a blank keyword')
+                legal = _as_comment(text)
+            elif str(legal) != text:
                 odd.append(key or 'a comment')
-        if key not in _COMMENTARY and legal.keyword not in _COMMENTARY:
-            if legal.keyword in seen:
-                odd.append(f'a second {legal.keyword}')
-                continue
-            seen.add(legal.keyword)
-        cards.append(legal)
+            if legal.keyword not in _COMMENTARY:
+                if legal.keyword in seen:
+                    odd.append(f'a second {legal.keyword}')
+                    continue
+                seen.add(legal.keyword)
+            cards.append(legal)
+        cards = _with_one_rotation(_with_axes_first(cards, odd), odd)
     if odd:
-        warn(f'header cards against the FITS standard were repaired or left out: {", ".join(dict.fromkeys(odd))}', path)
+        names = ', '.join(dict.fromkeys(odd))
+        warn(f'header cards against the FITS standard were repaired or left out: {names}', path)
     return cards
 
 
-def _parsed(card: fits.Card) -> tuple[str | None, Any]:
+def _text(card: fits.Card) -> str:
+    """The card as it stands in its file; str() would repair it there and then."""
+    if card._image is not None and not card._modified:
+        return card._image.ljust(80)
+    return str(card)
+
+
+def _key(card: fits.Card) -> str:
     try:
-        return card.keyword.strip(), card.value
+        return card.keyword.strip()
     except (fits.VerifyError, ValueError, AttributeError):
-        return None, None
+        return _text(card)[:8].strip().upper()
 
 
-def _legal(card: fits.Card, key: str, content: Any) -> fits.Card | None:
+def _with_axes_first(cards: list[fits.Card], odd: list[str]) -> list[fits.Card]:
+    """The cards with WCSAXES before all that it governs, or as a comment where it is wrong."""
+    axes = [card for card in cards if card.keyword.startswith('WCSAXES')]
+    if not axes:
+        return cards
+    found = [(place, match) for place, card in enumerate(cards) if (match := _INDEXED.match(card.keyword))]
+    indices = [int(index) for _, match in found for index in match.groups() if index]
+    if indices and not 1 <= min(indices) <= max(indices) <= max(card.value for card in axes):
+        odd.append('WCSAXES')
+        return [_as_comment(_text(card)) if card in axes else card for card in cards]
+    first = found[0][0] if found else len(cards)
+    late = [card for card in cards[first:] if card in axes]
+    return [*cards[:first], *late, *(card for card in cards[first:] if card not in axes)] if late else cards
+
+
+def _with_one_rotation(cards: list[fits.Card], odd: list[str]) -> list[fits.Card]:
+    """The cards without a PC matrix beside a CD matrix, which other programs prefer, and without CROTA2 beside PC."""
+    matrices = {match.groups() for card in cards if (match := _MATRIX.match(card.keyword))}
+    kept = []
+    for card in cards:
+        match = _MATRIX.match(card.keyword)
+        second = match and match[1] == 'PC' and ('CD', match[2]) in matrices
+        if second or (card.keyword == 'CROTA2' and ('PC', '') in matrices):
+            odd.append(card.keyword)
+            card = _as_comment(_text(card))
+        kept.append(card)
+    return kept
+
+
+def _legal(card: fits.Card, key: str, text: str) -> fits.Card | None:
     """The card itself, a repaired one, or None when nothing can be done."""
-    if key in _COMMENTARY:
-        return card if _LEGAL.match(str(card)) else fits.Card(key, headers.ascii_text(str(content)))
+    try:
+        if key in _COMMENTARY:
+            return _verified(_printable(text))
+        if _well_formed(text) and not (_TYPED.match(key) or _MAY_OVERFLOW.search(text)):
+            return _verified(text)
+        return _repaired(fits.Card.fromstring(_with_indicator(_printable(text))), key)
+    except (fits.VerifyError, ValueError, AttributeError):
+        return None
+
+
+def _repaired(card: fits.Card, key: str) -> fits.Card | None:
+    content = card.value
     fitted = _fitted(key, content)
     if fitted is None:
         return None
-    try:
-        text = str(card)
-        if fitted is content and _LEGAL.match(text) and (_KEYWORD.match(key) or text.startswith('HIERARCH ')):
-            return card
-        if isinstance(fitted, str):
-            fitted = headers.ascii_text(fitted)
-        repaired = fits.Card(key, fitted, headers.ascii_text(card.comment or ''))
-        return repaired if _LEGAL.match(str(repaired)) and _keyword_ok(repaired) else None
-    except (fits.VerifyError, ValueError):
-        return None
+    if fitted is content and _well_formed(str(card)):
+        return card
+    made = fits.Card(card.keyword, fitted, card.comment)
+    return made if _well_formed(str(made)) else None
 
 
-def _keyword_ok(card: fits.Card) -> bool:
-    return _KEYWORD.match(card.keyword) is not None or str(card).startswith('HIERARCH ')
+def _verified(text: str) -> fits.Card:
+    """A card of this text, which is right and need not be looked at by astropy."""
+    card = fits.Card.fromstring(text)
+    card._verified = True
+    return card
+
+
+def _printable(text: str) -> str:
+    if _LEGAL.match(text):
+        return text
+    return ''.join(char if ' ' <= char <= '~' else '?' for char in text)
+
+
+def _with_indicator(text: str) -> str:
+    """A card with the blank that the standard wants behind the equals sign."""
+    if text[8:9] == '=' and text[9:10] != ' ' and len(text.rstrip()) < 80:
+        return f'{text[:9]} {text[9:79]}'
+    return text
+
+
+def _is_finite(content: Any) -> bool:
+    return not isinstance(content, float) or math.isfinite(content)
+
+
+def _well_formed(text: str) -> bool:
+    """Whether a card, with those that continue it, is as the standard wants it."""
+    first, *rest = (text[start : start + 80] for start in range(0, len(text), 80))
+    form = _HIERARCH if first.startswith('HIERARCH ') else _CARD
+    return form.match(first) is not None and all(_CONTINUED.match(line) for line in rest)
 
 
 def _fitted(key: str, content: Any) -> Any:
     """The value in the type that the standard wants; None where it can't be had."""
+    if _OF_TABLES.match(key):
+        return None
     if isinstance(content, fits.card.Undefined):
         return None if _NUMBER.match(key) or _TEXT.match(key) else content
-    if isinstance(content, float) and not math.isfinite(content):
+    if not _is_finite(content):
         return None
     if _NUMBER.match(key):
-        number = content if type(content) in (int, float) else headers.as_number(content)
-        return int(number) if number is not None and _WHOLE.match(key) else number
+        return _fitted_number(key, content)
     if _TEXT.match(key) and not isinstance(content, str):
-        return str(content)
-    if key.startswith('DATE') and _KEYWORD.match(key) and not _DATE.match(content.strip()):
-        moment = headers.parse_date(content)
-        return None if moment is None else headers.date_text(moment)
-    return content
+        content = str(content)
+    return _fitted_date(content) if key.startswith('DATE') else content
 
 
-def _as_comment(card: fits.Card) -> fits.Card:
-    raw = getattr(card, '_image', None)
-    if raw is None:
-        raw = f'{card.keyword} = {card.value!r}'
-    return fits.Card('COMMENT', headers.ascii_text(raw.rstrip())[:72])
+def _fitted_number(key: str, content: Any) -> int | float | None:
+    number = content if type(content) in (int, float) else headers.as_number(content)
+    if number is None or (_NOT_NEGATIVE.match(key) and number < 0) or (_NOT_ZERO.match(key) and number == 0):
+        return None
+    return int(number) if _WHOLE.match(key) and type(number) is not int else number
+
+
+def _fitted_date(content: str) -> str | None:
+    moment = headers.parse_date(content)
+    if moment is None or _DATE.match(content):
+        return None if moment is None else content
+    return headers.date_text(moment)
+
+
+def _as_comment(text: str) -> fits.Card:
+    return fits.Card('COMMENT', headers.ascii_text(text.rstrip())[:72])

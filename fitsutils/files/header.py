@@ -35,6 +35,7 @@ ALIASES: dict[str, tuple[str, ...]] = {
 _DATE_KEYS = ('DATE-OBS', 'DATE-BEG', 'DATEOBS', 'DATE_OBS', 'UTDATE', 'DATE-UTC')
 _TIME_KEYS = ('TIME-OBS', 'UT', 'UTSTART', 'UT-START', 'UTC-OBS', 'UTC', 'TIME-BEG', 'TIMEOBS')
 _ISO = re.compile(r'(\d{4})-(\d\d)-(\d\d)(?:[T ](\d\d):(\d\d)(?::(\d\d)(?:\.(\d*))?)?)?Z?\Z')
+_BARE_DATE = re.compile(r'((?:18|19|20)\d\d)(\d\d)(\d\d)\Z')
 _OLD_DATE = re.compile(r'(\d\d)/(\d\d)/(\d\d)\Z')
 _CLOCK = re.compile(r'(\d\d?):(\d\d):(\d\d)(?:\.(\d*))?Z?\Z')
 _YEAR = re.compile(r'(?<!\d)\d{4}(?!\d)')
@@ -62,8 +63,7 @@ def value(header: fits.Header, key: str) -> Any:
     Returns
     -------
     bool, int, float, complex, str or None
-        The first card's value, with a warning of ours by nobody: `duplicated`
-        tells. A card that can't be parsed gives its text.
+        The first card's value. A card that can't be parsed gives its text.
     """
     try:
         found = header.get(key)
@@ -120,13 +120,12 @@ def lookup(header: fits.Header, key: str) -> Any:
 
 
 def _dated(header: fits.Header) -> Any:
-    """DATE-OBS as it stands where it tells all that is known, else the time of observation."""
-    text = value(header, 'DATE-OBS')
-    if isinstance(text, str) and _has_clock(text):
-        return text
+    """The time of observation, in the words of the header where one keyword tells all of it."""
     moment = observation_time(header)
-    says_all = moment is None or (isinstance(text, str) and parse_date(text) == moment)
-    return text if says_all and text is not None else moment
+    if moment is None:
+        return value(header, 'DATE-OBS')
+    texts = (value(header, key) for key in _DATE_KEYS)
+    return next((text for text in texts if isinstance(text, str) and parse_date(text) == moment), moment)
 
 
 def keywords_behind(key: str) -> tuple[str, ...]:
@@ -146,6 +145,24 @@ def keywords_behind(key: str) -> tuple[str, ...]:
     if key == 'DATE-OBS':
         return (*_DATE_KEYS, *_TIME_KEYS, *(name for name, _ in _DAY_KEYS))
     return ALIASES.get(key, (key,))
+
+
+def sort_value(header: fits.Header, key: str) -> Any:
+    """What an image is sorted by.
+
+    Parameters
+    ----------
+    header : Header
+        Any header.
+    key : str
+        The keyword; DATE-OBS means the time of observation, wherever it stands.
+
+    Returns
+    -------
+    bool, int, float, str, datetime or None
+        None when there is none.
+    """
+    return observation_time(header) if key.upper() == 'DATE-OBS' else lookup(header, key)
 
 
 def order(columns: Sequence[Sequence[Any]], falling: Sequence[bool] = (), *, missing_first: bool = False) -> list[int]:
@@ -325,7 +342,7 @@ def parse_date(text: str) -> datetime.datetime | None:
     """A date of a FITS header.
 
     The standard's ``YYYY-MM-DD[Thh:mm:ss[.s]]`` first, whatever else
-    astropy's 'fits' format reads next, then the old ``dd/mm/yy``; for what is
+    astropy's 'fits' format reads next, then YYYYMMDD and the old ``dd/mm/yy``; for what is
     left python-dateutil, provided that the text names a year.
 
     Parameters
@@ -350,6 +367,8 @@ def parse_date(text: str) -> datetime.datetime | None:
         if match := _ISO.match(word):
             year, month, day, hour, minute, second = (int(piece or 0) for piece in match.groups()[:6])
             return datetime.datetime(year, month, day, hour, minute) + _seconds(second, match[7])
+        if match := _BARE_DATE.match(word):
+            return datetime.datetime(int(match[1]), int(match[2]), int(match[3]))
         if match := _OLD_DATE.match(word):
             return datetime.datetime(1900 + int(match[3]), int(match[2]), int(match[1]))
     except ValueError:
@@ -370,12 +389,19 @@ def _guessed_date(word: str) -> datetime.datetime | None:
     from dateutil import parser  # here, because it takes 20 ms that other dates need not wait for
 
     try:
-        moment = parser.parse(word, default=datetime.datetime(1, 1, 1))
+        moment = parser.parse(word, default=datetime.datetime(1, 1, 1), tzinfos=_zone)
     except (ValueError, OverflowError):
         return None
     if moment.tzinfo is not None:
         moment = moment.astimezone(datetime.timezone.utc).replace(tzinfo=None)
     return moment
+
+
+def _zone(name: str | None, offset: int | None) -> datetime.timezone:
+    """A time zone. The machine's own has no say, and the letters of others mean different hours to different people."""
+    if offset is None and name not in (None, 'UTC', 'UT', 'GMT', 'Z'):
+        raise ValueError(name)
+    return datetime.timezone(datetime.timedelta(seconds=offset or 0))
 
 
 def _has_clock(text: str) -> bool:

@@ -4,7 +4,7 @@ import glob
 import os
 import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from fitsutils.errors import Failure, UsageError
@@ -14,6 +14,7 @@ FITS_SUFFIXES = ('.fits', '.fit', '.fts')
 PACKED_SUFFIXES = ('.gz', '.fz', '.bz2')
 
 _GROUP = re.compile(r'\[([^\[\]]*)\]\Z')
+_COMMA = re.compile(r'\[[^\[\]]*\]|,')  # a group in brackets, or a comma outside of one
 _DEEPEST_LIST = 8
 
 Hdu = int | str | tuple[str, int]
@@ -110,34 +111,37 @@ def parse_hdu(text: str) -> Hdu:
 def _expand(word: str, null: bool, depth: int) -> list[Reference]:
     if os.path.exists(word):
         return [Reference(word)]
-    if word.startswith('@') and len(word) > 1:
-        return _from_list(word[1:], null, depth)
     items = split_commas(word)
+    if word.startswith('@') and len(word) > 1 and (len(items) == 1 or os.path.exists(word[1:])):
+        return _from_list(word[1:], null, depth)
     if len(items) != 1 or items[0] != word:
         if not items:
             raise Failure('an empty list names no file')
         return [reference for item in items for reference in _expand(item, null, depth)]
-    path, hdu, region = _split_brackets(word)
-    if path != word and os.path.exists(path):
-        return [Reference(path, hdu, region)]
+    if not word.strip():
+        raise Failure('an empty name names no file')
+    for path, hdu, region in _bracketed(word):
+        if os.path.isfile(path):
+            return _references([path], hdu, region)
     if not glob.has_magic(word):
         return [Reference(word)]
-    return _from_pattern(word, path, hdu, region)
+    return _from_pattern(word)
 
 
-def _from_pattern(word: str, path: str, hdu: Hdu | None, region: Region | None) -> list[Reference]:
+def _from_pattern(word: str) -> list[Reference]:
     if names := sorted(glob.glob(word)):
         return [Reference(name) for name in names]
-    if path != word:
-        if glob.has_magic(path):
-            return [Reference(name, hdu, region) for name in sorted(glob.glob(path))] or _nothing(word)
-        if os.path.splitext(path)[1].lower() in (*FITS_SUFFIXES, *PACKED_SUFFIXES):
-            return [Reference(path, hdu, region)]
-    return _nothing(word)
-
-
-def _nothing(word: str) -> list[Reference]:
+    for path, hdu, region in _bracketed(word):
+        names = sorted(glob.glob(path)) if glob.has_magic(path) else []
+        # A name that ends as FITS files do, with brackets behind it, is a file that is missing.
+        if names or (path.lower().endswith((*FITS_SUFFIXES, *PACKED_SUFFIXES)) and not glob.has_magic(path)):
+            return _references(names or [path], hdu, region)
     raise Failure('no file matches this pattern', word)
+
+
+def _references(names: Sequence[str], hdu: str | None, region: str | None) -> list[Reference]:
+    where = None if hdu is None else parse_hdu(hdu), None if region is None else parse_section(region)
+    return [Reference(name, *where) for name in names]
 
 
 def split_commas(word: str) -> list[str]:
@@ -160,29 +164,22 @@ def split_commas(word: str) -> list[str]:
     >>> split_commas('a.fit, b.00[1,2].fit,\\\n c.fits[SCI,2]')
     ['a.fit', 'b.00[1,2].fit', 'c.fits[SCI,2]']
     """
-    items, start, depth = [], 0, 0
-    for place, char in enumerate(word):
-        depth = max(0, depth + (char == '[') - (char == ']'))
-        if char == ',' and depth == 0:
-            items.append(word[start:place])
-            start = place + 1
-    if start == 0:
+    places = [match.start() for match in _COMMA.finditer(word) if match[0] == ',']
+    if not places:
         return [word]
-    items.append(word[start:])
+    items = [word[start + 1 : stop] for start, stop in zip([-1, *places], [*places, len(word)], strict=True)]
     return [bare for item in items if (bare := item.replace('\\\n', '\n').strip())]
 
 
-def _split_brackets(word: str) -> tuple[str, Hdu | None, Region | None]:
-    """The name, HDU and region of ``name[EXT][x1:x2,y1:y2]``; all of the word is name where that can't be."""
+def _bracketed(word: str) -> Iterator[tuple[str, str | None, str | None]]:
+    """The ways to read a word as ``name[EXT][x1:x2,y1:y2]``: name, HDU and region, the shorter name last."""
     path, hdu, region = word, None, None
-    try:
-        if (match := _GROUP.search(path)) and (':' in match[1] or '*' in match[1]):
-            region, path = parse_section(match[1]), path[: match.start()]
-        if match := _GROUP.search(path):
-            hdu, path = parse_hdu(match[1]), path[: match.start()]
-    except UsageError:
-        return word, None, None
-    return path, hdu, region
+    if (match := _GROUP.search(path)) and (':' in match[1] or '*' in match[1]):
+        region, path = match[1], path[: match.start()]
+        yield path, None, region
+    if match := _GROUP.search(path):
+        hdu, path = match[1], path[: match.start()]
+        yield path, hdu, region
 
 
 def _from_list(name: str, null: bool, depth: int) -> list[Reference]:
@@ -205,6 +202,8 @@ def _lines(name: str, null: bool) -> Iterable[str]:
     text = os.fsdecode(_list_bytes(name))
     if null:
         return [item for item in text.split('\0') if item]
+    if '\0' in text:
+        raise Failure('its names are separated by NUL: --null reads it', f'@{name}')
     lines = (line.removesuffix('\r') for line in text.split('\n'))
     return [line for line in lines if line.strip() and not (line.lstrip().startswith('#') and not os.path.exists(line))]
 

@@ -2,12 +2,20 @@
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from fitsutils.errors import Failure, UsageError
 from fitsutils.files.inputs import FITS_SUFFIXES, PACKED_SUFFIXES, split_commas
 
 _SEQUENCE = re.compile(r'(?:.*-)?(\d+)\Z', re.DOTALL)
+_FIELD = re.compile(r'\{([A-Za-z0-9_][A-Za-z0-9_ -]*)(?::([^{}|]*))?(?:\|([^{}:/]*))?\}')
+_SPEC = re.compile(r'(?:0?\d{0,2})(?:\.(\d{1,2}))?([dfegs]?)\Z')
+_NEGATIVE = re.compile(r'\s*-\.?\d[\d.]*(?:[eE][+-]?\d+)?\s*\Z')
+_UNSAFE = re.compile(r'[^A-Za-z0-9._+-]+')
+_LONGEST_WORD = 100  # bytes
+_LONGEST_NAME = 255  # bytes, on all file systems in use
 
 
 def split_suffix(name: str) -> tuple[str, str, str]:
@@ -173,8 +181,8 @@ def one_output(output: str, compress: str | None = None) -> str:
 def _given_names(inputs: Sequence[str], output: str | None, prefix: str) -> list[str] | None:
     if output is None or output.endswith('/') or os.path.isdir(output):
         return None
-    if len(inputs) == 1 and not prefix and is_fits_name(output):
-        return [output]
+    if len(inputs) == 1 and is_fits_name(output):
+        return [os.path.join(os.path.dirname(output), prefix + os.path.basename(output))]
     names = split_commas(output)
     if len(names) > 1:
         if len(names) != len(inputs):
@@ -219,3 +227,222 @@ def refuse_collisions(inputs: Sequence[str], outputs: Sequence[str]) -> None:
         first = seen.setdefault(os.path.normpath(name).casefold(), place)
         if first != place:
             raise Failure(f'{inputs[first]} and {inputs[place]} would both be written to it', name)
+
+
+def safe_word(value: Any) -> str:
+    """A header value as a part of a file name that can do no harm.
+
+    Parameters
+    ----------
+    value : Any
+        Text, a number, a logical or a datetime.
+
+    Returns
+    -------
+    str
+        Letters, digits and ``._+-`` of ASCII, no dot or dash in front, at most
+        100 of them; empty when nothing of the value is left. The minus of a
+        negative number becomes an ``m``.
+
+    Examples
+    --------
+    >>> safe_word('NGC 1976/M 42'), safe_word('../../etc'), safe_word('-rf'), safe_word(-10.5), safe_word('$()')
+    ('NGC_1976_M_42', 'etc', 'rf', 'm10.5', '')
+    """
+    if isinstance(value, bool):
+        return 'T' if value else 'F'
+    text = value.isoformat() if hasattr(value, 'isoformat') else str(value)
+    if _NEGATIVE.match(text):
+        text = f'm{text.strip()[1:]}'  # a dash in front is not safe, and without it -10 would be 10
+    return _UNSAFE.sub('_', text).lstrip('._-')[:_LONGEST_WORD].rstrip('_')
+
+
+@dataclass(frozen=True)
+class Field:
+    """A place in a template that takes a value.
+
+    Attributes
+    ----------
+    key : str
+        The keyword; ``n`` is the sequence number.
+    spec : str
+        How to write the value: width, precision and one of d, f, e, g, s.
+    default : str, optional
+        Stands for a missing value.
+    """
+
+    key: str
+    spec: str = ''
+    default: str | None = None
+
+
+@dataclass(frozen=True)
+class Template:
+    """New names: text, header values and the sequence number.
+
+    Attributes
+    ----------
+    parts : tuple of str or Field
+        What a name is made of, without the tail.
+    tail : str
+        The end of every name.
+    """
+
+    parts: tuple[str | Field, ...]
+    tail: str
+
+    @property
+    def keys(self) -> list[str]:
+        """The keywords whose values the names need."""
+        return [part.key for part in self.parts if isinstance(part, Field) and part.key != 'n']
+
+    @property
+    def has_folder(self) -> bool:
+        """Whether the names say which folder they are in."""
+        return any(isinstance(part, str) and '/' in part for part in self.parts)
+
+    def path(
+        self, old: str, number: int, digits: int, value: Callable[[str], Any], *, folder: str | None = None
+    ) -> str:
+        """The new name of one file, with its folder.
+
+        Parameters
+        ----------
+        old : str
+            Its name; a compression suffix is kept.
+        number : int
+            Its sequence number.
+        digits : int
+            How many of them the sequence number has where the template does not say.
+        value : callable
+            Gives the value of a keyword, None where it is missing.
+        folder : str, optional
+            Where it goes; default: the folder that the template names, from the current one, or else the file's own.
+
+        Returns
+        -------
+        str
+            The path.
+
+        Raises
+        ------
+        Failure
+            When a value is missing or does not fit, or the name is too long.
+        """
+        own = '' if self.has_folder else os.path.dirname(old)
+        words = [part if isinstance(part, str) else _filled(part, old, number, digits, value) for part in self.parts]
+        name = ''.join(words) + _packed_tail(self.tail, old)
+        if any(len(os.fsencode(piece)) > _LONGEST_NAME for piece in name.split('/')):
+            raise Failure(f'the new name has more than {_LONGEST_NAME} bytes: {name}', old)
+        return os.path.join(own if folder is None else folder, name)
+
+
+def _packed_tail(tail: str, old: str) -> str:
+    """The tail with the compression suffix of the old name."""
+    packed, asked = split_suffix(os.path.basename(old))[2], split_suffix(f'x{tail}')[2]
+    if asked and asked.lower() != packed.lower():
+        raise Failure(
+            f'it is not packed as the tail {tail} says; give it without {asked}: packed files keep theirs', old
+        )
+    return tail if asked else tail + packed
+
+
+def _filled(field: Field, old: str, number: int, digits: int, value: Callable[[str], Any]) -> str:
+    if field.key == 'n':
+        width = int(field.spec.rstrip('d') or 0) if field.spec else digits
+        return f'{number:0{width}d}'
+    found = value(field.key)
+    word = '' if found is None else safe_word(_formatted(field, found, old))
+    if not word and field.default is None:
+        what = 'has no value' if found is None else f'= {found!r} leaves nothing for a name'
+        raise Failure(f'{field.key} {what}; {{{field.key}|WORD}} puts WORD there', old)
+    return word or str(field.default)
+
+
+def _formatted(field: Field, found: Any, old: str) -> Any:
+    """The value as the template wants it written."""
+    if not field.spec:
+        return found
+    precision, kind = _SPEC.match(field.spec).groups()
+    if kind == 's' or (kind == '' and not isinstance(found, (int, float))):
+        return str(found)[: None if precision is None else int(precision)]
+    try:
+        number = int(float(found)) if kind == 'd' else found if kind == '' else float(found)
+        if kind == 'd' and number != float(found):
+            raise ValueError
+        return format(number, field.spec)
+    except (ValueError, TypeError, OverflowError):
+        what = 'an integer' if kind == 'd' else 'a number'
+        raise Failure(f'{field.key} = {found!r} is not {what}, as {{{field.key}:{field.spec}}} wants', old) from None
+
+
+def parse_template(root: str, tail: str | None = None) -> Template:
+    """What the words after ``-o`` and ``-t`` say about new names.
+
+    Parameters
+    ----------
+    root : str
+        Text with ``{KEY}``, ``{KEY:spec}``, ``{KEY|default}`` and ``{n}``;
+        ``{{`` and ``}}`` are braces. Without ``{n}`` the sequence number
+        follows, behind a ``_`` where a value stands last. A FITS suffix at the end is the tail.
+    tail : str, optional
+        The end of every name; default ``.fit``.
+
+    Returns
+    -------
+    Template
+        The template.
+
+    Raises
+    ------
+    UsageError
+        When the text is no template.
+
+    Examples
+    --------
+    >>> parse_template('{OBJECT}_{EXPTIME:g}.fits').path('a.fits.gz', 7, 4, {'OBJECT': 'M 1', 'EXPTIME': 60.0}.get)
+    'M_1_60_0007.fits.gz'
+    """
+    stem, suffix, packed = split_suffix(root)
+    if suffix and tail is not None:
+        raise UsageError(f'-o {root} names a suffix, and so does -t {tail}')
+    if '/' in (tail or ''):
+        raise UsageError(f'-t {tail}: the end of a name has no folder')
+    parts = list(_parts(stem if suffix else root))
+    if not any(isinstance(part, Field) and part.key == 'n' for part in parts):
+        parts += ['_', Field('n')] if parts and isinstance(parts[-1], Field) else [Field('n')]
+    elif isinstance(parts[-1], str) and parts[-1].endswith('/'):
+        raise UsageError(f'-o {root}: nothing of the name stands behind the folder')
+    return Template(tuple(parts), suffix + packed if suffix else '.fit' if tail is None else tail)
+
+
+def _parts(text: str) -> Iterator[str | Field]:
+    place, literal = 0, ''
+    while place < len(text):
+        if text[place : place + 2] in ('{{', '}}'):
+            literal += text[place]
+            place += 2
+        elif text[place] not in '{}':
+            literal += text[place]
+            place += 1
+        else:
+            match = _FIELD.match(text, place)
+            if match is None:
+                raise UsageError(
+                    f'{text!r}: {{KEY}}, {{KEY:.1f}}, {{KEY|default}} or {{n:04d}} is wanted, {{{{ for a brace'
+                )
+            if literal:
+                yield literal
+            yield _field(*match.groups())
+            place, literal = match.end(), ''
+    if literal:
+        yield literal
+
+
+def _field(key: str, spec: str | None, default: str | None) -> Field:
+    match = _SPEC.match(spec or '')
+    if match is None or (key == 'n' and (match[1] or match[2] not in ('', 'd') or default is not None)):
+        raise UsageError(
+            f'{{{key}:{spec or ""}}}: a format is such as 04d, .1f, g or .8s; n is an integer and always there'
+        )
+    return Field(key if key == 'n' else key.strip().upper(), spec or '', default)

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from astropy.io import fits
 
-from fitsutils.errors import Failure
 from fitsutils.files import header as headers
 
 _MOST_NUMBERED = 999  # IMCMBnnn has three digits
@@ -46,6 +45,21 @@ class Method:
     unit: float | None = None
     empty: int = 0
     skipped: Sequence[str] = ()
+
+    def without(self, skipped: Sequence[str]) -> 'Method':
+        """The same with inputs that could not be used.
+
+        Parameters
+        ----------
+        skipped : sequence of str
+            What was wrong with each.
+
+        Returns
+        -------
+        Method
+            A copy.
+        """
+        return dataclasses.replace(self, skipped=tuple(skipped))
 
 
 def combined_header(
@@ -168,27 +182,3 @@ def inputs_table(images: Sequence[Any], method: Method) -> list[fits.BinTableHDU
         fits.Column('WEIGHT', 'D', array=ones if method.weights is None else np.asarray(method.weights)),
     ]
     return [fits.BinTableHDU.from_columns(columns, name='INPUTS')]
-
-
-def refuse_unequal_shapes(images: Sequence[Any]) -> None:
-    """Refuse a stack whose images are not of one size.
-
-    Parameters
-    ----------
-    images : sequence of Image
-        The images.
-
-    Raises
-    ------
-    Failure
-        Saying who has which size.
-    """
-    sizes: dict[tuple[int, ...], list[str]] = {}
-    for image in images:
-        sizes.setdefault(image.shape, []).append(image.path)
-    if len(sizes) > 1:
-        words = []
-        for shape, paths in sizes.items():
-            more = f' and {len(paths) - 1} more' if len(paths) > 1 else ''
-            words.append(f'{" x ".join(map(str, reversed(shape)))}: {paths[0]}{more}')
-        raise Failure(f'the images are not of one size: {"; ".join(words)}')

@@ -11,7 +11,9 @@ import contextlib
 import dataclasses
 import gzip
 import itertools
+import math
 import os
+import stat
 import tempfile
 import warnings
 import zlib
@@ -33,8 +35,9 @@ _BLOCK = 2880
 _CARD = 80
 _MOST_CARDS = 10_000
 _MOST_HDUS = 10_000
+_FARTHEST = 2**62  # bytes; seek takes no more than 63 bits
 _RAW_TYPES = {8: 'u1', 16: '>i2', 32: '>i4', 64: '>i8', -32: '>f4', -64: '>f8'}
-_PACKERS = {b'\x1f\x8b': gzip.open, b'BZ': bz2.open}
+_PACKERS = {b'\x1f\x8b': ('gzip', gzip.open), b'BZ': ('bzip2', bz2.open)}
 
 
 @dataclass(frozen=True)
@@ -243,11 +246,11 @@ def open_image(reference: Reference, hdu: Hdu | None = None, region: Region | No
         says, or the part goes beyond the image.
     """
     path = reference.path
-    with _named_errors(path), open_bytes(path) as file:
+    with named_errors(path), open_bytes(path) as file:
         found, primary = _find(file, path, reference.hdu if reference.hdu is not None else hdu, header_only=False)
         image = _image(reference, found, primary)
         image._fingerprint = _fingerprint(path)
-        if not is_packed(path):
+        if packing(path) is None:
             _check_length(path, found)
     part = reference.region if reference.region is not None else region
     if part is not None:
@@ -280,7 +283,7 @@ def read_header(reference: Reference, hdu: Hdu | None = None) -> fits.Header:
         When the file is missing or is not FITS, or has no such HDU.
     """
     path = reference.path
-    with _named_errors(path), open_bytes(path) as file:
+    with named_errors(path), open_bytes(path) as file:
         found, primary = _find(file, path, reference.hdu if reference.hdu is not None else hdu, header_only=True)
         return _merged(_image_header(path, found), primary, found.index)
 
@@ -394,7 +397,7 @@ def read_rows(image: Image, start: int, stop: int) -> NDArray:
     columns = image.slices[-1]
     wanted = image._rows[start:stop]
     out = np.empty((len(wanted), columns.stop - columns.start), image.dtype)
-    with _named_errors(image.path), open(image._plain_path or image.path, 'rb') as file:
+    with named_errors(image.path), open(image._plain_path or image.path, 'rb') as file:
         if image._plain_path is None and _fingerprint_of(os.fstat(file.fileno())) != image._fingerprint:
             raise Failure('the file has changed since its header was read', image.path)
         if image._tiled:
@@ -402,33 +405,6 @@ def read_rows(image: Image, start: int, stop: int) -> NDArray:
         else:
             _read_plain(image, file, wanted, out)
     return out
-
-
-def read_band(images: Sequence[Image], start: int, stop: int) -> NDArray:
-    """The same rows of many images.
-
-    Parameters
-    ----------
-    images : sequence of Image
-        Images of one shape; packed ones within `unpacked`.
-    start, stop : int
-        The rows, numbered through all planes.
-
-    Returns
-    -------
-    ndarray
-        Shape ``(n, stop - start, nx)``, of the type that holds the pixels of all images.
-
-    Raises
-    ------
-    Failure
-        When a file can't be read, or has changed since it was opened.
-    """
-    kind = np.result_type(*{image.dtype for image in images})
-    band = np.empty((len(images), stop - start, images[0].shape[-1]), kind)
-    for place, image in enumerate(images):
-        band[place] = read_rows(image, start, stop)
-    return band
 
 
 def verify_checksum(image: Image, policy: str) -> None:
@@ -449,7 +425,7 @@ def verify_checksum(image: Image, policy: str) -> None:
     datasum, whole, header_sum = image._sums
     if policy == 'ignore' or (datasum is None and whole is None):
         return
-    with _named_errors(image.path), open(image._plain_path or image.path, 'rb') as file:
+    with named_errors(image.path), open(image._plain_path or image.path, 'rb') as file:
         file.seek(image._offset)
         found = checksum.sum_of_file(file, -(-image._size // _BLOCK) * _BLOCK)
     wrong = []
@@ -484,7 +460,9 @@ def unpacked(images: Sequence[Image], *, max_size: int = 2 * 10**10) -> Iterator
     Failure
         When a file is damaged, or larger than `max_size` once unpacked.
     """
-    packed = [image for image in images if image._plain_path is None and is_packed(image.path)]
+    for image in images:
+        _refuse_bomb(image, max_size)
+    packed = [image for image in images if image._plain_path is None and packing(image.path)]
     if not packed:
         yield
         return
@@ -498,11 +476,20 @@ def unpacked(images: Sequence[Image], *, max_size: int = 2 * 10**10) -> Iterator
                 image._plain_path = None
 
 
+def _refuse_bomb(image: Image, max_size: int) -> None:
+    """A tile-compressed image of a few bytes may declare any size."""
+    declared = math.prod(image.full_shape) * image.dtype.itemsize
+    if image._tiled and declared > max_size:
+        raise Failure(f'it declares {declared} bytes of pixels, more than --max-size {max_size}', image.path)
+
+
 def _unpack(image: Image, target: str, max_size: int) -> str:
     needed = image._offset + image._size
     if needed > max_size:
-        raise Failure(f'it declares {needed} bytes of pixels, more than --max-size {max_size}', image.path)
-    with _named_errors(image.path), open_bytes(image.path) as source, open(target, 'wb') as out:
+        raise Failure(f'it declares {needed} bytes, more than --max-size {max_size}', image.path)
+    with named_errors(image.path), open_bytes(image.path) as source, open(target, 'wb') as out:
+        if _fingerprint(image.path) != image._fingerprint:
+            raise Failure('the file has changed since its header was read', image.path)
         # Nothing behind the image is wanted, so a bomb there never goes off.
         left = image._offset + -(-image._size // _BLOCK) * _BLOCK
         while left > 0 and (piece := source.read(min(left, 1 << 20))):
@@ -514,8 +501,24 @@ def _unpack(image: Image, target: str, max_size: int) -> str:
 
 
 @contextlib.contextmanager
-def _named_errors(path: str) -> Iterator[None]:
-    """Whatever goes wrong in here becomes a failure that names the file."""
+def named_errors(path: str) -> Iterator[None]:
+    """Turn what goes wrong with a file into a failure that names it.
+
+    Parameters
+    ----------
+    path : str
+        The file that is read in the block.
+
+    Yields
+    ------
+    None
+        Nothing.
+
+    Raises
+    ------
+    Failure
+        For errors of the operating system, of unpacking and of astropy; warnings become ours, with the name too.
+    """
     try:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter('always')
@@ -529,10 +532,9 @@ def _named_errors(path: str) -> Iterator[None]:
 def _tell(path: str, caught: Sequence[warnings.WarningMessage]) -> None:
     """Pass warnings on with the file's name; what astropy says of several cards is said once."""
     ours = [str(each.message) for each in caught if issubclass(each.category, FileWarning)]
-    odd = [str(each.message) for each in caught if issubclass(each.category, fits.verify.VerifyWarning)]
-    other = [
-        str(each.message) for each in caught if not issubclass(each.category, (FileWarning, fits.verify.VerifyWarning))
-    ]
+    rest = [each for each in caught if not issubclass(each.category, FileWarning)]
+    odd = [str(each.message) for each in rest if _speaks_of_a_card(each)]
+    other = [str(each.message) for each in rest if not _speaks_of_a_card(each)]
     if odd:
         card = odd[0].partition('\n')[2].strip() or odd[0]
         more = f' and {len(odd) - 1} more' if len(odd) > 1 else ''
@@ -541,8 +543,12 @@ def _tell(path: str, caught: Sequence[warnings.WarningMessage]) -> None:
         warn(message, None if message.startswith(path) else path)
 
 
-def is_packed(path: str) -> bool:
-    """Whether a file is packed with gzip or bzip2, whatever its name says.
+def _speaks_of_a_card(caught: warnings.WarningMessage) -> bool:
+    return issubclass(caught.category, fits.verify.VerifyWarning) or 'header keyword is invalid' in str(caught.message)
+
+
+def packing(path: str) -> str | None:
+    """What a file is packed with, whatever its name says.
 
     Parameters
     ----------
@@ -551,15 +557,16 @@ def is_packed(path: str) -> bool:
 
     Returns
     -------
-    bool
-        True when it is.
+    {'gzip', 'bzip2'} or None
+        None for a file that is not packed.
     """
     with open(path, 'rb') as file:
-        return file.read(2) in _PACKERS
+        packer = _PACKERS.get(file.read(2))
+    return packer and packer[0]
 
 
 def open_bytes(path: str) -> BinaryIO:
-    """Open a file for reading, unpacking as it goes.
+    """Open a file for reading, unpacked as it goes.
 
     Parameters
     ----------
@@ -574,15 +581,18 @@ def open_bytes(path: str) -> BinaryIO:
     Raises
     ------
     Failure
-        When it is a folder or empty.
+        When it is a folder, a pipe or a device, or empty.
     """
-    if os.path.isdir(path):
+    mode = os.stat(path).st_mode
+    if stat.S_ISDIR(mode):
         raise Failure('is a folder, not a FITS file', path)
+    if not stat.S_ISREG(mode):
+        raise Failure('is a pipe or a device; an image is read from a file, in any order', path)
     with open(path, 'rb') as file:
         start = file.read(2)
     if not start:
         raise Failure('the file is empty', path)
-    return _PACKERS.get(start, open)(path, 'rb')
+    return _PACKERS.get(start, ('', open))[1](path, 'rb')
 
 
 def _fingerprint(path: str) -> tuple[int, ...]:
@@ -597,7 +607,7 @@ def _find(file: BinaryIO, path: str, wanted: Hdu | None, *, header_only: bool) -
     """The HDU that is wanted and the primary header where that is another one."""
     primary = None
     empty = None
-    for hdu in _walk(file, path):
+    for hdu in walk(file, path):
         if primary is None:
             primary = hdu
         if wanted is None and hdu.is_image:
@@ -652,9 +662,30 @@ def _matches(hdu: _Hdu, wanted: Hdu) -> bool:
     return hdu.name == wanted
 
 
-def _walk(file: BinaryIO, path: str) -> Iterator[_Hdu]:
+def walk(file: BinaryIO, path: str) -> Iterator[_Hdu]:
+    """All HDUs of an open file, in turn.
+
+    Parameters
+    ----------
+    file : file object
+        Open for reading bytes.
+    path : str
+        Its name, for messages.
+
+    Yields
+    ------
+    _Hdu
+        Its header, and where header and data begin.
+
+    Raises
+    ------
+    Failure
+        When the file does not begin as FITS does, or a header makes no sense.
+    """
     position = 0
     for index in range(_MOST_HDUS):
+        if position > _FARTHEST:
+            return
         file.seek(position)
         raw = _header_bytes(file, path, index)
         if raw is None:
@@ -694,27 +725,41 @@ def _end_in(block: bytes) -> bool:
 
 def _layout(header: fits.Header, path: str, index: int) -> tuple[tuple[int, ...], int, bool]:
     """Axes in FITS order, bytes of data, and whether the HDU is a tile-compressed image."""
+    bytes_each = _raw_type(header, path, index).itemsize
+    axes = _axes(header, '', path, index)
+    groups = header.get('GROUPS') is True and axes[:1] == (0,)
+    pixels = math.prod(axes[1:] if groups else axes) if axes else 0
+    size = bytes_each * _integer(header, 'GCOUNT', path, 1) * (_integer(header, 'PCOUNT', path, 0) + pixels)
+    if size < 0:
+        raise Failure(f'PCOUNT or GCOUNT of HDU {index} is negative', path)
+    if str(header.get('XTENSION', '')).strip() == 'BINTABLE' and header.get('ZIMAGE') is True:
+        return _axes(header, 'Z', path, index), size, True
+    return axes, size, False
+
+
+def _raw_type(header: fits.Header, path: str, index: int) -> np.dtype:
     bits = _integer(header, 'BITPIX', path, 8)
     if bits not in _RAW_TYPES:
         raise Failure(f'BITPIX = {bits} in HDU {index} is none of 8, 16, 32, 64, -32, -64', path)
-    count = _integer(header, 'NAXIS', path, 0)
+    return np.dtype(_RAW_TYPES[bits])
+
+
+def _axes(header: fits.Header, prefix: str, path: str, index: int) -> tuple[int, ...]:
+    """Lengths of the axes in FITS order; the prefix is Z for what a tile-compressed image stands for."""
+    count = _integer(header, f'{prefix}NAXIS', path, 0)
     if not 0 <= count <= 999:
-        raise Failure(f'NAXIS = {count} in HDU {index} is not a number of axes', path)
-    axes = tuple(_integer(header, f'NAXIS{axis}', path, None) for axis in range(1, count + 1))
+        raise Failure(f'{prefix}NAXIS = {count} in HDU {index} is not a number of axes', path)
+    axes = tuple(_integer(header, f'{prefix}NAXIS{axis}', path, None) for axis in range(1, count + 1))
     if any(length < 0 for length in axes):
         raise Failure(f'an axis of HDU {index} has a negative length: {axes}', path)
-    groups = header.get('GROUPS') is True and axes[:1] == (0,)
-    pixels = int(np.prod([int(length) for length in (axes[1:] if groups else axes)], dtype=object)) if axes else 0
-    size = abs(bits) // 8 * _integer(header, 'GCOUNT', path, 1) * (_integer(header, 'PCOUNT', path, 0) + pixels)
-    if str(header.get('XTENSION', '')).strip() == 'BINTABLE' and header.get('ZIMAGE') is True:
-        tiles = range(1, _integer(header, 'ZNAXIS', path, 0) + 1)
-        return tuple(_integer(header, f'ZNAXIS{axis}', path, None) for axis in tiles), size, True
-    return axes, size, False
+    return axes
 
 
 def _integer(header: fits.Header, key: str, path: str, default: int | None) -> int:
     found = headers.value(header, key)
-    if found is None and default is not None:
+    if found is None:
+        if default is None:
+            raise Failure(f'{key} is missing', path)
         return default
     if isinstance(found, float) and found.is_integer():
         return int(found)
@@ -737,9 +782,10 @@ def _image(reference: Reference, hdu: _Hdu, primary: fits.Header | None) -> Imag
     shape = tuple(reversed(hdu.axes))
     while len(shape) > 2 and shape[0] == 1:
         shape = shape[1:]
-    raw = np.dtype(_RAW_TYPES[_integer(header, 'BITPIX', path, 8)])
+    raw = _raw_type(header, path, hdu.index)
     scale = _scaling(header, path, raw)
-    sums = _stored_sum(hdu.header, 'DATASUM'), (0 if 'CHECKSUM' in hdu.header else None), hdu.header_sum
+    whole = None if headers.value(hdu.header, 'CHECKSUM') is None else 0  # blank: the writer knew none
+    sums = _stored_sum(hdu.header, 'DATASUM'), whole, hdu.header_sum
     return Image(
         reference=reference,
         header=_merged(header, primary, hdu.index),
@@ -760,8 +806,19 @@ def _image_header(path: str, hdu: _Hdu) -> fits.Header:
     """The header as an image's: that of a tile-compressed one is turned back by astropy."""
     if not hdu.tiled:
         return hdu.header
-    with fits.open(path) as hdus:
+    with _damaged_tiles(path), fits.open(path) as hdus:
         return hdus[hdu.index].header.copy()
+
+
+@contextlib.contextmanager
+def _damaged_tiles(path: str) -> Iterator[None]:
+    """A damaged tile-compressed image makes astropy raise errors of any kind, a KeyError or a TypeError too."""
+    try:
+        yield
+    except (Failure, OSError, MemoryError):
+        raise
+    except Exception as error:
+        raise Failure(f'the tile-compressed image is damaged: {" ".join(str(error).split())}', path) from error
 
 
 def _merged(header: fits.Header, primary: fits.Header | None, index: int) -> fits.Header:
@@ -866,7 +923,8 @@ def _convert(stored: NDArray, scale: tuple[float, float, int | None], out: NDArr
 def _read_tiled(image: Image, file: BinaryIO, wanted: NDArray[np.intp], out: NDArray) -> None:
     """Rows of a tile-compressed image: astropy unpacks the tiles, the scaling is the same as for a plain one."""
     width = image.slices[-1]
-    with fits.open(file, do_not_scale_image_data=True, disable_image_compression=False) as hdus:
+    with warnings.catch_warnings(), _damaged_tiles(image.path), fits.open(file, do_not_scale_image_data=True) as hdus:
+        warnings.simplefilter('ignore')  # what there is to say was said when the header was read
         hdu = hdus[image.index]
         axes = hdu.shape
         for place, first, count in _runs(wanted):

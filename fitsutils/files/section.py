@@ -82,7 +82,9 @@ def parse_section(text: str) -> Region:
     >>> parse_section('[2:3,*]').axes
     ((1, 3), None)
     """
-    inner = text.strip().removeprefix('[').removesuffix(']')
+    inner = text.strip()
+    if inner.startswith('[') and inner.endswith(']'):
+        inner = inner[1:-1]
     axes = []
     for piece in inner.split(','):
         match = _AXIS.match(piece)

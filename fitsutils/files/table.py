@@ -119,16 +119,16 @@ def _ecsv(columns: Sequence[str], rows: Rows) -> str:
         for name, kind in zip(columns, kinds, strict=True)
     ]
     lines += ['# schema: astropy-2.0']
-    out = io.StringIO()
-    writer = csv.writer(out, delimiter=' ', lineterminator='\n')
-    writer.writerow([visible(name) for name in columns])
+    lines.append(' '.join(map(_ecsv_word, columns)))
     for row in rows:
-        writer.writerow([_ecsv_text(value, kind) for value, kind in zip(row, kinds, strict=True)])
-    return '\n'.join(lines) + '\n' + out.getvalue()
+        lines.append(' '.join(_ecsv_word(_ecsv_text(value, kind)) for value, kind in zip(row, kinds, strict=True)))
+    return '\n'.join(lines) + '\n'
 
 
 def _ecsv_type(values: Sequence[Any]) -> str:
     kinds = {type(value) for value in values if _text(value)}
+    if kinds == {int} and any(abs(value) >= 2**63 for value in values if value is not None):
+        return 'string'
     for names, kind in (({bool}, 'bool'), ({int}, 'int64'), ({int, float}, 'float64')):
         if kinds and kinds <= names:
             return kind
@@ -136,9 +136,13 @@ def _ecsv_type(values: Sequence[Any]) -> str:
 
 
 def _ecsv_text(value: Any, kind: str) -> str:
-    if isinstance(value, bool) and kind == 'bool':
-        return str(value)
-    return visible(_text(value))
+    return str(value) if isinstance(value, bool) and kind == 'bool' else _text(value)
+
+
+def _ecsv_word(text: str) -> str:
+    """A field between spaces: an empty one, which means a missing value, can only be seen in quotes."""
+    text = visible(text)
+    return text if text and not any(mark in text for mark in ' "') else '"' + text.replace('"', '""') + '"'
 
 
 def _jsonl(columns: Sequence[str], rows: Rows) -> str:

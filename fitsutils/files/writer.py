@@ -4,11 +4,13 @@ An output is written to a temporary file in its own folder, flushed to disk
 and then renamed, so that its name always holds a complete file.
 """
 
+import bz2
 import contextlib
 import errno
 import gzip
 import io
 import os
+import shutil
 import stat
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -71,11 +73,13 @@ def check_outputs(
     todo = []
     for path in outputs:
         exists = os.path.lexists(path) and not _is_device(path)
+        if os.path.isdir(path):
+            raise Failure('is a folder', path)
+        if exists and os.path.exists(path) and not os.path.isfile(path):
+            raise Failure('is neither a file nor a pipe', path)
         if exists and not skip_existing and not force:
             is_input = _identity(path) in identities
             raise Failure('it is an input; --force replaces it' if is_input else 'it exists; --force replaces it', path)
-        if os.path.isdir(path):
-            raise Failure('is a folder', path)
         todo.append(not (exists and skip_existing))
         _check_folder(path, new_folder)
     return todo
@@ -107,6 +111,11 @@ def _check_folder(path: str, new_folder: str | None) -> None:
         raise Failure(f'the folder {os.path.dirname(path)} does not exist', path)
     if not _is_device(path) and not os.access(folder, os.W_OK | os.X_OK):
         raise Failure('its folder is not writable', path)
+    try:
+        os.lstat(path)
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise Failure(error.strerror, path) from None
 
 
 def make_folder(path: str | None) -> None:
@@ -267,7 +276,7 @@ def write_fits(path: str, parts: Sequence[Part | fits.BinTableHDU]) -> None:
             with gzip.GzipFile(filename='', mode='wb', fileobj=file, mtime=0, compresslevel=6) as zipped:
                 zipped.write(buffer.getbuffer())
         elif packed == '.fz':
-            file.write(_tiled(buffer))
+            file.write(_tiled(buffer, path))
         else:
             file.write(buffer.getbuffer())
 
@@ -287,7 +296,7 @@ def _table_bytes(table: fits.BinTableHDU) -> bytes:
     return buffer.getvalue()[_BLOCK:]  # behind the empty primary HDU
 
 
-def _tiled(buffer: io.BytesIO) -> memoryview:
+def _tiled(buffer: io.BytesIO, path: str) -> bytes:
     """The same file with its images tile-compressed, without loss also for floats."""
     buffer.seek(0)
     out = io.BytesIO()
@@ -297,15 +306,28 @@ def _tiled(buffer: io.BytesIO) -> memoryview:
             if not hdu.is_image or hdu.data is None:
                 hdus.append(hdu)
                 continue
+            if hdu.data.dtype.kind != 'f' and hdu.data.dtype.itemsize > 4:
+                raise Failure('integers of 64 bits can not be tile-compressed; .gz takes them', path)
             kind = 'GZIP_2' if hdu.data.dtype.kind == 'f' else 'RICE_1'
             header = hdu.header.copy()
             for key in ('CHECKSUM', 'DATASUM'):
                 header.remove(key, ignore_missing=True)
             hdus.append(fits.CompImageHDU(hdu.data, header, compression_type=kind, quantize_level=0))
-            hdus[-1].add_checksum(when=_sum_comment())
-        hdus[0].add_checksum(when=_sum_comment())
         hdus.writeto(out)
-    return out.getbuffer()
+    return _with_sums(out, path)
+
+
+def _with_sums(file: io.BytesIO, path: str) -> bytes:
+    """A whole file with CHECKSUM and DATASUM in every HDU; astropy sums up tables, but not tile-compressed images."""
+    pieces = []
+    for hdu in reader.walk(file, path):
+        file.seek(hdu.start)
+        lines = _lines(file.read(hdu.offset - hdu.start))
+        data = file.read(-(-hdu.size // _BLOCK) * _BLOCK)
+        datasum = checksum.sum_of(data)
+        lines = _with_card(lines, 'DATASUM', str(fits.Card('DATASUM', str(datasum), _sum_comment())))
+        pieces += [_padded(_summed(lines, datasum)), data]
+    return b''.join(pieces)
 
 
 def _sum_comment() -> str:
@@ -316,22 +338,21 @@ def _write_image(file: BinaryIO, path: str, pixels: NDArray, header: fits.Header
     cards = structure(pixels, primary=primary, more=more) + legal.legal_cards(header, path)
     cards.append(fits.Card('DATE', headers.stamp(), 'UTC date when this file was written'))
     text = ''.join(map(str, cards))
-    start = file.tell()
-    file.write(bytes(len(_header_block(text, 0, 0))))  # its sums are known once the data have gone by
+    start, made = file.tell(), _sum_comment()
+    file.write(bytes(len(_header_block(text, made))))  # its sums are known once the data have gone by
     datasum = _write_data(file, pixels)
     end = file.tell()
-    headsum = checksum.sum_of(_header_block(text, None, datasum))
+    headsum = checksum.sum_of(_header_block(text, made, datasum))
     file.seek(start)
-    file.write(_header_block(text, checksum.add(headsum, datasum), datasum))
+    file.write(_header_block(text, made, datasum, checksum.add(headsum, datasum)))
     file.seek(end)
 
 
-def _header_block(text: str, total: int | None, datasum: int) -> bytes:
+def _header_block(text: str, made: str, datasum: int = 0, total: int | None = None) -> bytes:
     """Cards, the two sums and END, padded; CHECKSUM is sixteen zeros where its sum is not known."""
     code = '0' * 16 if total is None else checksum.encode(total)
-    sums = fits.Card('CHECKSUM', code, _sum_comment()), fits.Card('DATASUM', str(datasum), _sum_comment())
-    block = (text + ''.join(map(str, sums)) + 'END'.ljust(80)).encode('ascii')
-    return block + b' ' * (-len(block) % _BLOCK)
+    sums = fits.Card('CHECKSUM', code, made), fits.Card('DATASUM', str(datasum), made)
+    return _padded([(text + ''.join(map(str, sums))).encode('ascii')])
 
 
 def _write_data(file: BinaryIO, pixels: NDArray) -> int:
@@ -435,7 +456,7 @@ def update_header(path: str, index: int, cards: Sequence[tuple[str, object, str]
     Parameters
     ----------
     path : str
-        The file; it may be packed with gzip.
+        The file; it may be packed with gzip or bzip2.
     index : int
         Number of the HDU.
     cards : sequence of (str, object, str)
@@ -448,29 +469,71 @@ def update_header(path: str, index: int, cards: Sequence[tuple[str, object, str]
     Failure
         When the file can't be read or written.
     """
-    with reader.open_bytes(path) as file:
+    with reader.named_errors(path), reader.open_bytes(path) as file:
         found = reader.find_hdu(file, path, index)
-        file.seek(0)
-        before = file.read(found.start)
-        file.seek(found.offset)
-        rest = file.read()
-    header = found.header.copy()
-    for keyword, value, comment in cards:
-        header[keyword] = (value, comment)
+        file.seek(found.start)
+        lines = _edited(_lines(file.read(found.offset - found.start)), cards, history)
+        if any(line.startswith(b'CHECKSUM=') for line in lines):
+            lines = _summed(lines, checksum.sum_of_file(file, -(-found.size // _BLOCK) * _BLOCK))
+        with complete_file(path) as out, _packed_like(path, out) as target:
+            file.seek(0)
+            target.write(file.read(found.start))
+            target.write(_padded(lines))
+            file.seek(found.offset)
+            shutil.copyfileobj(file, target, _CHUNK)
+
+
+def _lines(raw: bytes) -> list[bytes]:
+    """The cards of a header as they stand, without END and the blank ones before it."""
+    lines = [raw[start : start + 80] for start in range(0, len(raw), 80)]
+    while not lines.pop().startswith(b'END'):
+        pass
+    while not lines[-1].strip(b' \0'):
+        lines.pop()
+    return lines
+
+
+def _edited(lines: list[bytes], cards: Sequence[tuple[str, object, str]], history: Sequence[str]) -> list[bytes]:
+    new = fits.Header()
     for line in history:
-        header.add_history(headers.ascii_text(line))
-    if 'CHECKSUM' in header:
-        header['CHECKSUM'] = ('0' * 16, _sum_comment())
-        datasum = checksum.sum_of(rest[: -(-found.size // _BLOCK) * _BLOCK])
-        total = checksum.add(checksum.sum_of(_header_bytes(header)), datasum)
-        header['CHECKSUM'] = (checksum.encode(total), _sum_comment())
-    with complete_file(path) as out:
-        if reader.is_packed(path):
-            with gzip.GzipFile(filename='', mode='wb', fileobj=out, mtime=0) as zipped:
-                zipped.write(before + _header_bytes(header) + rest)
-        else:
-            out.writelines((before, _header_bytes(header), rest))
+        new.add_history(headers.ascii_text(line))
+    for keyword, value, comment in cards:
+        lines = _with_card(lines, keyword, str(fits.Card(keyword, value, comment)))
+    return lines + [str(card).encode('ascii') for card in new.cards]
 
 
-def _header_bytes(header: fits.Header) -> bytes:
-    return header.tostring(padding=True).encode('ascii')
+def _with_card(lines: list[bytes], keyword: str, text: str) -> list[bytes]:
+    """The cards with one put in the first place of its keyword, or at the end."""
+    name = keyword.encode('ascii')
+    place = next((place for place, line in enumerate(lines) if line[:8].rstrip() == name), len(lines))
+    behind = place + 1
+    while behind < len(lines) and lines[behind].startswith(b'CONTINUE'):
+        behind += 1
+    return [*lines[:place], text.encode('ascii'), *lines[behind:]]
+
+
+def _summed(lines: list[bytes], datasum: int) -> list[bytes]:
+    """The cards with a CHECKSUM that is right for them and for the data."""
+    made = _sum_comment()
+    zeros = _with_card(lines, 'CHECKSUM', str(fits.Card('CHECKSUM', '0' * 16, made)))
+    total = checksum.add(checksum.sum_of(_padded(zeros)), datasum)
+    return _with_card(lines, 'CHECKSUM', str(fits.Card('CHECKSUM', checksum.encode(total), made)))
+
+
+def _padded(lines: Sequence[bytes]) -> bytes:
+    block = b''.join((*lines, b'END'.ljust(80)))
+    return block + b' ' * (-len(block) % _BLOCK)
+
+
+@contextlib.contextmanager
+def _packed_like(path: str, file: BinaryIO) -> Iterator[BinaryIO]:
+    """The file itself, or one that packs what is written to it as `path` is packed."""
+    packing = reader.packing(path)
+    if packing is None:
+        yield file
+    elif packing == 'gzip':
+        with gzip.GzipFile(filename='', mode='wb', fileobj=file, mtime=0) as packed:
+            yield packed
+    else:
+        with bz2.open(file, 'wb') as packed:
+            yield packed

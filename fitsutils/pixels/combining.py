@@ -1,5 +1,6 @@
 """A band of a stack of images -> a band of one image: ``(n, rows, nx) -> (rows, nx)``."""
 
+import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
@@ -15,14 +16,31 @@ _LARGEST_BAND = 64 << 20  # bytes; a larger band gains nothing and leaves the pr
 Weights = NDArray[np.float64]
 
 
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """How the values of each pixel become one.
+
+    Attributes
+    ----------
+    method : str
+        One of `METHODS`. ``std``, ``rms`` and ``var`` are about the mean, divided by the number of values.
+    low, high : int
+        How many of the lowest and highest values of each pixel are dropped first.
+    fraction : float
+        For ``quantile``, 0 to 1; interpolated linearly.
+    shift : int
+        Bits by which integer data are shifted before all else.
+    """
+
+    method: str = 'median'
+    low: int = 0
+    high: int = 0
+    fraction: float = 0.5
+    shift: int = 0
+
+
 def combine_band(
-    band: NDArray,
-    method: str = 'median',
-    *,
-    clip: tuple[int, int] = (0, 0),
-    scales: NDArray | None = None,
-    weights: Weights | None = None,
-    fraction: float = 0.5,
+    band: NDArray, recipe: Recipe, *, scales: NDArray | None = None, weights: Weights | None = None
 ) -> NDArray[np.float64]:
     """Combine a band of rows of a stack of images.
 
@@ -30,16 +48,12 @@ def combine_band(
     ----------
     band : ndarray
         Shape (n, rows, nx), any real type; NaN and infinite values are missing and left out.
-    method : str
-        One of `METHODS`. ``std``, ``rms`` and ``var`` are about the mean, divided by the number of values.
-    clip : (int, int)
-        How many of the lowest and highest values of each pixel are dropped.
+    recipe : Recipe
+        Method and clipping.
     scales : ndarray, optional
         Shape (n,): the images are multiplied by these before anything else.
     weights : ndarray, optional
         Shape (n,), for ``average``; the sum is divided by the weights of the values that were used.
-    fraction : float
-        For ``quantile``, 0 to 1; interpolated linearly.
 
     Returns
     -------
@@ -49,13 +63,13 @@ def combine_band(
     Examples
     --------
     >>> band = np.array([1, 2, 3, 10], 'u2').reshape(4, 1, 1)
-    >>> combine_band(band), combine_band(band, 'mean', clip=(0, 1))
+    >>> combine_band(band, Recipe()), combine_band(band, Recipe('mean', high=1))
     (array([[2.5]]), array([[2.]]))
     """
     count = len(band)
-    stack = _scaled(band, scales).reshape(count, -1)
+    stack = _scaled(shifted(band, recipe.shift), scales).reshape(count, -1)
     spread = None if weights is None else np.broadcast_to(np.asarray(weights, 'f8')[:, None], stack.shape)
-    reduce = _Reduction(method, clip, fraction)
+    reduce = _Reduction(recipe)
     if stack.dtype.kind != 'f':
         return reduce(stack, spread).reshape(band.shape[1:])
     good = np.isfinite(stack)
@@ -94,21 +108,19 @@ def _without_gaps(
 class _Reduction:
     """A method with its clipping, for pixels without missing values."""
 
-    def __init__(self, method: str, clip: tuple[int, int], fraction: float) -> None:
-        self._function = _FUNCTIONS[method]
-        self._sorts = method in _RANKED or clip != (0, 0)
-        self._clip = clip
-        self._fraction = fraction
+    def __init__(self, recipe: Recipe) -> None:
+        self._recipe = recipe
+        self._function = _FUNCTIONS[recipe.method]
+        self._sorts = recipe.method in _RANKED or recipe.low or recipe.high
 
     def __call__(self, stack: NDArray, weights: Weights | None) -> NDArray[np.float64]:
-        low, high = self._clip
-        kept = slice(low, len(stack) - high)
+        kept = slice(self._recipe.low, len(stack) - self._recipe.high)
         if kept.stop <= kept.start:
             return np.full(stack.shape[1], np.nan)
         if self._sorts:
             stack, weights = sorting.ranked(stack, weights)
             stack, weights = stack[kept], None if weights is None else weights[kept]
-        return self._function(stack, weights, self._fraction)
+        return self._function(stack, weights, self._recipe.fraction)
 
 
 def _sum(stack: NDArray, _weights: object = None, _fraction: object = None) -> NDArray[np.float64]:
@@ -190,23 +202,35 @@ def shifted(band: NDArray, bits: int) -> NDArray:
     ndarray
         Of int64 for a shift to the left, else the type of `band`.
 
-    Raises
-    ------
-    ValueError
-        When the data are not integers, or 64 bits do not hold the result.
-
     Examples
     --------
     >>> shifted(np.array([60000], 'u2'), 4), shifted(np.array([-5]), -1)
     (array([960000]), array([-3]))
     """
-    if band.dtype.kind not in 'iu':
-        raise ValueError('only integer data can be shifted')
-    if bits <= 0:
-        return band >> -bits
-    if 8 * band.dtype.itemsize + bits > 63:
-        raise ValueError(f'data of {8 * band.dtype.itemsize} bits can not be shifted by {bits} to the left')
-    return band.astype(np.int64) << bits
+    if not bits:
+        return band
+    return band >> -bits if bits < 0 else band.astype(np.int64) << bits
+
+
+def check_shift(dtype: np.dtype, bits: int) -> None:
+    """Refuse a shift that makes no sense for a type, or loses bits to the left.
+
+    Parameters
+    ----------
+    dtype : dtype
+        Type of the data.
+    bits : int
+        As for `shifted`.
+
+    Raises
+    ------
+    ValueError
+        When the data are not integers, or 64 bits do not hold the result.
+    """
+    if bits and dtype.kind not in 'iu':
+        raise ValueError(f'only integer data can be shifted, and these are {dtype}')
+    if 8 * dtype.itemsize + bits > 63 and bits > 0:
+        raise ValueError(f'{dtype} data can not be shifted by {bits} bits to the left')
 
 
 def band_rows(images: int, width: int, dtype: np.dtype, memory: int) -> int:

@@ -5,6 +5,7 @@ integers of 16 bits or fewer that is one histogram, for all else one sort.
 NaN and infinite pixels are missing and left out.
 """
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
@@ -15,7 +16,10 @@ NAMES = (
     'min', 'max', 'mad', 'rstd', 'skew', 'kurtosis',
 )  # fmt: skip
 
+_PERCENTILE = re.compile(r'q([0-9]+\.?[0-9]*|\.[0-9]+)\Z')
+
 _CHUNK = 1 << 18  # pixels binned at a time: bincount makes 8 bytes of each
+_MOST_BINS = 10_000_000
 
 
 class Distribution:
@@ -47,10 +51,13 @@ class Distribution:
         if self.values.dtype.kind in 'iu' and self.counts is not None:
             return int(np.dot(self.values.astype(np.int64), self.counts))
         if self.values.dtype.kind in 'iu':
-            # int64 holds a sum of 32-bit values; of 64-bit values Python's own integers do.
-            wide = self.values.dtype.itemsize < 8
-            return int(self.values.sum(dtype=np.int64)) if wide else sum(map(int, self.values))
-        return float(self.values.sum(dtype=np.float64))
+            # int64 holds a sum of 32-bit values: 64-bit ones are summed in two halves.
+            if self.values.dtype.itemsize < 8:
+                return int(self.values.sum(dtype=np.int64))
+            halves = self.values >> 32, self.values & 0xFFFFFFFF
+            return (int(halves[0].sum()) << 32) + int(halves[1].sum())
+        with np.errstate(over='ignore'):  # beyond float64 it is inf
+            return float(self.values.sum(dtype=np.float64))
 
     @property
     def mean(self) -> float:
@@ -75,9 +82,10 @@ class Distribution:
         if not self.num:
             return np.nan
         total, middle = 0.0, self.mean if centre is None else centre
-        for values, counts in self._chunks():
-            powers = (values.astype(np.float64) - middle) ** order
-            total += float(powers.sum() if counts is None else np.dot(powers, counts))
+        with np.errstate(over='ignore', invalid='ignore'):  # beyond float64 it is inf or NaN
+            for values, counts in self._chunks():
+                powers = (values.astype(np.float64) - middle) ** order
+                total += float(powers.sum() if counts is None else np.dot(powers, counts))
         return total / self.num
 
     def _chunks(self) -> Iterator[tuple[NDArray, NDArray | None]]:
@@ -274,7 +282,7 @@ def is_statistic(name: str) -> bool:
 
 
 def _percentile(name: str) -> float | None:
-    if not name.startswith('q') or not name[1:].replace('.', '', 1).isdigit():
+    if not _PERCENTILE.match(name):
         return None
     percent = float(name[1:])
     return percent if percent <= 100 else None
@@ -369,13 +377,20 @@ def histogram(pixels: Distribution, low: float, high: float, step: float) -> tup
     counts : ndarray of int64
         Shape (k,). Pixels outside are not counted.
 
+    Raises
+    ------
+    ValueError
+        When the numbers make no bins, or more than ten million.
+
     Examples
     --------
     >>> edges, counts = histogram(distribution(np.array([0, 1, 1, 5, 9])), 0, 4, 2)
     >>> counts
     array([3, 0])
     """
+    if not (low < high and step > 0 and (high - low) / step <= _MOST_BINS):
+        raise ValueError(f'{low:g} to {high:g} in steps of {step:g} is no histogram of at most {_MOST_BINS} bins')
     number = max(1, int(np.ceil((high - low) / step - 1e-9)))
-    edges = np.minimum(low + step * np.arange(number + 1), high)
+    edges = np.append(low + step * np.arange(number), high)
     counts, _ = np.histogram(pixels.values, edges, weights=pixels.counts)
     return edges, counts.astype(np.int64)

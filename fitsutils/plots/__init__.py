@@ -3,7 +3,7 @@
 import importlib
 import types
 
-__all__ = ['image']
+__all__ = ['animation', 'frame', 'histogram', 'image', 'limits', 'page', 'painting', 'screen', 'sheet', 'ticks', 'view']
 
 
 def __getattr__(name: str) -> types.ModuleType:

@@ -1,0 +1,104 @@
+#!/bin/sh
+# The recipe's night, end to end: writes it, reduces it, draws pictures, and compares the results with the truth.
+#
+#   sh examples/crab/run.sh [--size 1116x720] [--seed 20210227]     (options of make_night.py)
+#
+# Makes .venv at the checkout's root when there is none, and installs the checkout there when it has changed. PYTHON names
+# the interpreter to use; it must be 3.11 or later. All products go to examples/crab/night.
+set -eu
+
+here=$(cd "$(dirname "$0")" && pwd)
+root=$(cd "$here/../.." && pwd)
+night=$here/night
+began=$(date +%s)
+
+say() {
+    printf '%7s %3d s  %s\n' '' $(($(date +%s) - began)) "$1"
+}
+
+# Installs the checkout unless it is installed as it stands now, or the environment imports the checkout itself.
+install() {
+    if ! [ -x "$root/.venv/bin/python" ]; then
+        python=${PYTHON:-python3}
+        if ! "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+            echo "run.sh: $python is not Python 3.11 or later; set PYTHON to one that is" >&2
+            exit 1
+        fi
+        say 'make .venv'
+        "$python" -m venv "$root/.venv"
+    fi
+    state=$(cd "$root" && find fitsutils setup.cfg pyproject.toml -type f ! -name '*.pyc' -exec cksum {} + | LC_ALL=C sort)
+    if [ "$(cat "$root/.venv/crab-state" 2>/dev/null)" != "$root $state" ] && ! imports_checkout; then
+        say 'install the checkout into .venv'
+        (cd "$root" && .venv/bin/python -m pip install --quiet --disable-pip-version-check '.[plot]')
+        echo "$root $state" >"$root/.venv/crab-state"
+    fi
+}
+
+imports_checkout() {
+    (cd / && "$root/.venv/bin/python" - "$root/fitsutils" 2>/dev/null) <<end
+import importlib.util, os, sys
+import fitsutils
+found = os.path.samefile(os.path.dirname(fitsutils.__file__), sys.argv[1]) and importlib.util.find_spec('matplotlib')
+sys.exit(not found)
+end
+}
+
+# A night that is there already, written by the same generator with the same options, is used again.
+write_night() {
+    wanted="$* $(cat "$here/make_night.py" "$here/camera.py" | cksum)"
+    if [ "$(cat "$night/options" 2>/dev/null)" != "$wanted" ]; then
+        say 'write the night'
+        rm -f "$night/options"
+        python "$here/make_night.py" "$night" "$@"
+        echo "$wanted" >"$night/options"
+    fi
+}
+
+# The reduction's steps and its fit; the paths of its products only as a progress line.
+reduce() {
+    rm -f "$night/failed"
+    { CRAB_BEGAN=$began sh "$here/reduce.sh" "$night" || : >"$night/failed"; } | show
+    [ ! -e "$night/failed" ]
+}
+
+show() {
+    clear= count=0
+    [ ! -t 1 ] || clear=$(printf '\r\033[K')
+    while IFS= read -r line; do
+        case $line in
+        '['* | *' = '*) printf '%s%s\n' "$clear" "$line" ;;
+        *.fit)
+            count=$((count + 1))
+            [ -z "$clear" ] || printf '%s        %s files: %s' "$clear" "$count" "$line"
+            ;;
+        esac
+    done
+    printf '%s' "$clear"
+}
+
+draw() {
+    rm -rf "$night/pictures"
+    mkdir "$night/pictures"
+    cd "$night/reduced"
+    tr '\n' '\0' <<end | xargs -0 -n 1 -P 2 sh -c
+display_fits -f mean_bias.fit mean_dark180.fit lumin_flat.fit halpha_flat.fit 'cluster_*.fit,crab_*.fit' --sheet --columns 4 -o ../pictures/masters_and_colours.png
+display_fits -f '*_flat.fit' --sheet --columns 6 -o ../pictures/flats.png
+display_fits -f crab_lumin.fit -c non -m 500 1800 -o ../pictures/crab_lumin.png
+display_fits -f 20210227.0062.fit cluster_lumin.fit --sheet --columns 2 --size 600 -o ../pictures/raw_and_reduced.png
+end
+}
+
+install
+PATH=$root/.venv/bin:$PATH
+export PATH
+write_night "$@"
+reduce
+say 'draw pictures'
+draw >/dev/null
+say 'compare with the truth'
+echo
+python "$here/compare.py" "$night"
+echo
+ls "$night"/pictures/*.png
+say 'done'

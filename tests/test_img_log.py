@@ -1,0 +1,333 @@
+import gzip
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from astropy.table import Table
+
+from fitsutils.commands.img_log import main
+
+PIXELS = np.arange(35, dtype='u2').reshape(5, 7)
+RECIPE = 'Filename,OBJECT,FILTER,IMAGETYP,DATE-OBS,EXPTIME,NAXIS1,NAXIS2,\\\nXBINNING,READOUTM,ISOSPEED,EGAIN,CCD-TEMP'
+
+
+LOG = """\
+#Filename  OBJECT FILTER IMAGETYP DATE-OBS            EXPTIME NAXIS1 NAXIS2 XBINNING READOUTM  ISOSPEED EGAIN CCD-TEMP
+#1         2      3      4        5                   6       7      8      9        10        11       12    13
+n.0001.fit M_1    L      Light    2021-02-27T04:00:00 60.0    7      5      2        Low_Noise 30       0.27  -10.0
+n.0002.fit ....   ....   Bias     2021-02-27T03:00:00 0.0     7      5      2        Low_Noise 30       0.27  -10.0
+n.0003.fit Zenith ....   Bias     2021-02-27T05:00:00 0.0     7      5      2        Low_Noise 30       0.27  -10.0
+"""
+
+
+@pytest.fixture(autouse=True)
+def night(tmp_path, monkeypatch, make_image):
+    monkeypatch.chdir(tmp_path)
+    common = {'XBINNING': 2, 'READOUTM': 'Low Noise', 'ISOSPEED': 30, 'EGAIN': 0.27, 'CCD__TEMP': -10.0}
+    make_image(
+        'n.0001.fit',
+        PIXELS,
+        OBJECT='M 1',
+        FILTER='L',
+        IMAGETYP='Light',
+        DATE__OBS='2021-02-27T04:00:00',
+        EXPTIME=60.0,
+        **common,
+    )
+    make_image('n.0002.fit', PIXELS, OBJECT='', IMAGETYP='Bias', DATE__OBS='2021-02-27T03:00:00', EXPTIME=0.0, **common)
+    make_image(
+        'n.0003.fit',
+        PIXELS,
+        OBJECT='Zenith',
+        IMAGETYP='Bias',
+        DATE__OBS='2021-02-27T05:00:00',
+        EXPTIME=0.0,
+        **common,
+    )
+
+
+def log(capsys, *words, status=0):
+    assert main(words) == status
+    return capsys.readouterr()
+
+
+def table(capsys, *words):
+    """Rows of a table as lists of words."""
+    return [line.split() for line in log(capsys, *words).out.splitlines()[2:]]
+
+
+def odd_file(path, *cards):
+    """A file with these cards, as they are, and without a single pixel."""
+    start = ['SIMPLE  =                    T', 'BITPIX  =                    8', 'NAXIS   =                    0']
+    text = ''.join(card.ljust(80) for card in [*start, *cards, 'END']).encode('latin-1')
+    Path(path).write_bytes(text.ljust(-(-len(text) // 2880) * 2880))
+
+
+def test_the_recipe(capsys):
+    assert main(['n.*.fit', '-o', 'HEADER_LOG', '-k', RECIPE]) == 0
+    assert capsys.readouterr() == ('HEADER_LOG\n', '')
+    assert Path('HEADER_LOG').read_text() == LOG
+    done = subprocess.run(
+        """egrep "#|Bias" HEADER_LOG 2>/dev/null | awk '{print $1,$7,$8,$9,$10,$11}'""",
+        shell=True,
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout == (
+        '#Filename NAXIS1 NAXIS2 XBINNING READOUTM ISOSPEED\n#1 7 8 9 10 11\n'
+        'n.0002.fit 7 5 2 Low_Noise 30\nn.0003.fit 7 5 2 Low_Noise 30\n'
+    )
+
+
+def test_all_keywords_by_default(capsys):
+    out = log(capsys, 'n.0001.fit').out
+    names = out.split('\n')[0].split()
+    assert names[0] == '#Filename'
+    assert names[1:] == sorted(names[1:])
+    assert {'SIMPLE', 'BITPIX', 'NAXIS2', 'OBJECT', 'CCD-TEMP'} < set(names)
+    assert log(capsys, 'n.0001.fit', '-k', 'filename,all').out == out
+    row = dict(zip(names, out.split('\n')[2].split(), strict=True))
+    assert (row['SIMPLE'], row['EGAIN'], row['OBJECT']) == ('T', '0.27', 'M_1')
+    both = log(capsys, 'n.0001.fit', 'n.0002.fit', '-k', 'All').out.splitlines()
+    assert 'FILTER' in both[0].split()
+    assert both[0].split()[0] == '#BITPIX'
+    mixed = log(capsys, 'n.0001.fit', '-k', 'OBJECT,All,Filename').out.split('\n')[0].split()
+    assert (mixed[0], mixed[1], mixed[-1]) == ('#OBJECT', 'BITPIX', 'Filename')
+    assert mixed.count('OBJECT') == 0
+
+
+@pytest.mark.parametrize('key', ['EXPOSURE', 'exposure', 'HIERARCH ESO DET', 'eso det', 'COMMENT'])
+def test_keywords_of_any_kind(key, capsys):
+    odd_file('a.fits', 'EXPOSURE= 5', "HIERARCH ESO DET = 'x y'", 'COMMENT one', 'COMMENT two')
+    name, row = log(capsys, 'a.fits', '-k', key).out.splitlines()[::2]
+    assert (name, row) in (('#EXPOSURE', '5'), ('#ESO_DET', 'x_y'), ('#COMMENT', 'one_two'))
+
+
+def test_other_names_on_request(capsys, make_image):
+    make_image('a.fits', PIXELS, EXPOSURE=5.0, FILTNAM='V', DATE__OBS='2021-02-27', UT='04:00:00')
+    words = ['a.fits', '-k', 'EXPTIME,FILTER,DATE-OBS']
+    assert table(capsys, *words) == [['....', '....', '2021-02-27']]
+    assert table(capsys, *words, '--alias') == [['5.0', 'V', '2021-02-27T04:00:00']]
+
+
+@pytest.mark.parametrize(
+    ('keys', 'order'),
+    [
+        ('DATE-OBS', '213'),
+        ('-DATE-OBS', '312'),
+        ('EXPTIME,-DATE-OBS', '321'),
+        ('IMAGETYP', '231'),
+        ('OBJECT', '132'),
+        ('-OBJECT', '312'),
+        ('-filename', '321'),
+        ('EXPOSURE', '123'),
+    ],
+)
+def test_sorting(keys, order, capsys):
+    expected = [f'n.000{number}.fit' for number in order]
+    assert [row[0] for row in table(capsys, 'n.*.fit', '--sort', keys, '-k', 'Filename,OBJECT')] == expected
+    assert log(capsys, f'--sort={keys}', 'n.*.fit', '--names').out.splitlines() == expected
+
+
+def test_sorting_takes_other_names_and_keeps_ties(capsys, make_image):
+    for name, seconds in zip('abc', (5.0, 1.0, 5.0), strict=True):
+        make_image(name, PIXELS, EXPOSURE=seconds)
+    assert log(capsys, 'c', 'a', 'b', '--sort', 'EXPTIME', '--names').out == 'b\nc\na\n'
+
+
+def test_names_for_pipes(capsysbinary, make_image):
+    nasty = ['a b.fit', 'new\nline.fit', os.fsdecode(b'\xff.fit')]
+    for name in nasty:
+        make_image(name, PIXELS)
+    assert main(['--names', '--null', *nasty, 'n.0001.fit[0]']) == 0
+    assert capsysbinary.readouterr().out == b'a b.fit\0new\nline.fit\0\xff.fit\0n.0001.fit[0]\0'
+    assert main(['--names', '-o', 'list', 'n.*.fit', 'missing.fit']) == 1
+    assert Path('list').read_text() == 'n.0001.fit\nn.0002.fit\nn.0003.fit\n'
+
+
+@pytest.mark.parametrize('form', ['tsv', 'csv', 'ecsv', 'jsonl'])
+def test_forms(form, capsys):
+    out = log(capsys, 'n.*.fit', '-k', 'Filename,OBJECT,EXPTIME,NAXIS1', '--format', form).out
+    if form == 'jsonl':
+        rows = [json.loads(line) for line in out.splitlines()]
+        assert rows[1] == {'Filename': 'n.0002.fit', 'OBJECT': None, 'EXPTIME': 0.0, 'NAXIS1': 7}
+        return
+    read = Table.read(out, format={'tsv': 'ascii.tab', 'csv': 'ascii.csv', 'ecsv': 'ascii.ecsv'}[form])
+    assert [list(row)[::2] for row in read[[0, 2]]] == [['n.0001.fit', 60.0], ['n.0003.fit', 0.0]]
+    assert read['OBJECT'].mask.tolist() == [False, True, False]
+    assert read['NAXIS1'].dtype.kind == 'i'
+
+
+def test_outputs(capsys):
+    words = ['n.0001.fit', '-k', 'Filename', '-o', 'L']
+    assert log(capsys, *words).out == 'L\n'
+    text = Path('L').read_text()
+    assert 'L: it exists; --force replaces it' in log(capsys, *words, status=1).err
+    assert log(capsys, *words, '--skip-existing').out == ''
+    assert log(capsys, *words, '-q', '--append').out == ''
+    assert Path('L').read_text() == text * 2
+    log(capsys, *words, '--force')
+    assert Path('L').read_text() == text
+    for stdout in ('screen', 'stdio', '-'):
+        assert log(capsys, *words[:-1], stdout).out == text
+    before = Path('n.0001.fit').read_bytes()
+    assert 'it is an input' in log(capsys, *words[:-1], './n.0001.fit', status=1).err
+    assert Path('n.0001.fit').read_bytes() == before
+
+
+def test_a_bad_file_is_named_and_the_others_are_logged(capsys):
+    Path('bad.fit').write_text('not FITS')
+    out, err = log(capsys, 'n.0001.fit', 'bad.fit', 'none.fit', 'n.0002.fit', '-k', 'Filename', status=1)
+    assert out.splitlines()[2:] == ['n.0001.fit', 'n.0002.fit']
+    assert err == (
+        'img_log: bad.fit: this is not a FITS file: it does not begin with SIMPLE\n'
+        'img_log: none.fit: No such file or directory\n'
+    )
+    assert log(capsys, 'bad.fit', '-o', 'L', status=1).out == ''
+    assert not os.path.exists('L')
+
+
+def test_a_keyword_that_no_image_has(capsys):
+    out, err = log(capsys, 'n.*.fit', '-k', 'NONE,OBJECT,FILTER', '--sort', 'NIL')
+    assert err == 'img_log: warning: no image has a value of NIL\nimg_log: warning: no image has a value of NONE\n'
+    assert [line.split()[0] for line in out.splitlines()] == ['#NONE', '#1', '....', '....', '....']
+
+
+def test_duplicates_and_malformed_cards(capsys):
+    odd_file('a.fits', 'X       = 1', "BAD     = 'never \x1b[31mclosed", 'X       = 2', 'Y       = 3', 'Y       = 3')
+    out, err = log(capsys, 'a.fits', '-k', 'X,BAD')
+    assert out.splitlines()[2].split() == ['1', 'never_\\x1b[31mclosed']
+    assert 'img_log: warning: a.fits: more than one card X: the first one counts\n' in err
+    assert '\x1b' not in out + err
+    assert 'more than one card X, Y: the first one counts' in log(capsys, 'a.fits').err
+
+
+def test_values_can_not_drive_a_terminal_or_break_a_line(capsys):
+    value = 'a\x1b]0;t\x07\nb\tc \x9b1m'
+    odd_file('a.fits', f"X       = '{value}'", f'HIERARCH {value[:2]} = 1')
+    for form in ('table', 'tsv', 'csv', 'ecsv', 'jsonl'):
+        main(['a.fits', '--format', form])
+        text = ''.join(capsys.readouterr())
+        assert text.replace('\n', '').replace('\t', '').isprintable()
+
+
+@pytest.mark.parametrize(
+    ('words', 'message'),
+    [
+        ([], 'an image is required'),
+        (['n.0001.fit', '-k', ','], '-k names no keyword'),
+        (['n.0001.fit', '-k', 'OBJECT,object'], '-k names OBJECT twice'),
+        (['n.0001.fit', '--names', '-k', 'OBJECT'], '--names prints paths only'),
+        (['n.0001.fit', '--names', '--format', 'csv'], '--names prints paths only'),
+        (['n.0001.fit', '--alias'], '--alias goes with a list'),
+        (['n.0001.fit', '--append'], '--append needs -o'),
+        (['n.0001.fit', '--hdu', '1,2,x'], 'is not an HDU'),
+        (['n.0001.fit', '--sort'], 'expected one argument'),
+    ],
+)
+def test_usage(words, message, capsys):
+    out, err = log(capsys, *words, status=2)
+    assert (out, err.count('\n')) == ('', 1)
+    assert message in err
+
+
+def test_hdus(capsys):
+    primary = fits.PrimaryHDU()
+    primary.header['TELESCOP'] = 'Nickel'
+    parts = [fits.ImageHDU(np.zeros((2, 3)), name='SCI'), fits.BinTableHDU(np.zeros(4, 'f4,f8'), name='CAT')]
+    fits.HDUList([primary, *parts]).writeto('m.fits')
+    words = ['-k', 'EXTNAME,NAXIS1,TELESCOP']
+    assert table(capsys, 'm.fits', *words) == [['SCI', '3', 'Nickel']]
+    assert table(capsys, 'm.fits', *words, '--hdu', '2') == [['CAT', '12', 'Nickel']]
+    assert table(capsys, 'm.fits[0]', *words, '--hdu', 'SCI')[0][0] == '....'
+    assert 'there is no HDU VAR' in log(capsys, 'm.fits', *words, '--hdu', 'VAR', status=1).err
+
+
+def test_the_pixels_are_never_read(capsys, tmp_path):
+    with open('n.0001.fit', 'r+b') as file:
+        file.truncate(2880)
+    fits.HDUList([fits.PrimaryHDU(), fits.CompImageHDU(np.arange(6e4, dtype='i4').reshape(200, 300))]).writeto(
+        't.fits.fz'
+    )
+    whole = Path('t.fits.fz').read_bytes()
+    table_start = whole.index(b'XTENSION')
+    header_end = -(-(whole.index(b'END' + b' ' * 77, table_start) + 80) // 2880) * 2880
+    Path('t.fits.fz').write_bytes(whole[:header_end] + b'\xff' * (len(whole) - header_end))
+    packed = gzip.compress(Path('n.0002.fit').read_bytes()[:2880] + np.random.default_rng(1).bytes(10**6))
+    Path('z.fits.gz').write_bytes(packed[: len(packed) // 2])
+    rows = table(capsys, 'n.0001.fit', 't.fits.fz', 'z.fits.gz', '-k', 'Filename,NAXIS1,NAXIS2')
+    assert rows == [['n.0001.fit', '7', '5'], ['t.fits.fz', '300', '200'], ['z.fits.gz', '7', '5']]
+
+
+def test_a_pipe_is_refused_and_not_waited_for(capsys):
+    os.mkfifo('pipe.fit')
+    assert 'pipe.fit: is a pipe' in log(capsys, 'pipe.fit', status=1).err
+
+
+def test_plain_files_are_logged_without_numpy_and_astropy():
+    code = (
+        'import sys; from fitsutils.commands.img_log import main; main(["n.*.fit", "--sort", "DATE-OBS"]);'
+        'assert not {"numpy", "astropy", "dateutil"} & set(sys.modules)'
+    )
+    assert subprocess.run([sys.executable, '-c', code], stdout=subprocess.DEVNULL).returncode == 0
+
+
+def run(*words, **options):
+    program = Path(__file__).resolve().parents[1] / 'bin' / 'img_log'
+    return subprocess.run([sys.executable, program, *words], stderr=subprocess.PIPE, **options)
+
+
+def test_a_closed_pipe_ends_it_quietly():
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = run('n.*.fit', stdout=writer)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (-signal.SIGPIPE, b'')
+
+
+def test_names_go_through_pipes():
+    done = subprocess.run(
+        [sys.executable, Path(__file__).resolve().parents[1] / 'bin' / 'img_log', '@-', '--null', '-k', 'Filename'],
+        input=b'n.0002.fit\0n.0001.fit\0', capture_output=True,
+    )  # fmt: skip
+    assert done.stdout == b'#Filename\n#1\nn.0002.fit\nn.0001.fit\n'
+
+
+def test_odd_headers_give_a_row_or_one_line(data, capsys):
+    for path in sorted((data / 'header_zoo').iterdir()):
+        status = main([str(path)])
+        out, err = capsys.readouterr()
+        lines = out.splitlines()
+        if status:
+            assert (out, err.count('\n')) == ('', 1)
+        else:
+            assert [len(line.split()) for line in lines] == [len(lines[0].split())] * 3
+        assert 'Traceback' not in err
+        assert (out + err).replace('\n', '').isprintable()
+
+
+def test_real_nights(data, capsys):
+    words = [
+        str(data / 'nickel_pluto' / '*' / '*.fits'),
+        '-k',
+        'OBJECT,DATE-OBS,EXPTIME,FILTER',
+        '--alias',
+        '--sort',
+        'DATE-OBS',
+    ]
+    rows = table(capsys, *words)
+    assert len(rows) == 19
+    assert rows[0] == ['bias_frame_001', '2019-09-23T00:30:23.23', '0', 'V']
+    assert rows[-1] == ['pluto_frame_009', '2019-09-23T03:29:21.87', '15', 'V']
+    plain = sorted((data / 'floyds').glob('*/*/*.fits'))
+    assert plain
+    for path in plain:
+        twin = path.parents[1] / f'{path.name}.fz'
+        rows = table(capsys, str(path), str(twin), '-k', 'OBJECT,DATE-OBS,EXPTIME')
+        assert rows[0] == rows[1]
