@@ -6,6 +6,7 @@ answer at once.
 
 import argparse
 import contextlib
+import io
 import os
 import signal
 import sys
@@ -15,7 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NoReturn, TextIO
 
 from fitsutils import __version__
-from fitsutils.errors import Failure, FileWarning, QualityFailure, UsageError, visible
+from fitsutils.errors import Failure, FileWarning, OutputFailure, QualityFailure, UsageError, show, visible
 
 DONE, FAILED, USAGE, QUALITY = 0, 1, 2, 3
 
@@ -196,6 +197,14 @@ class Parser(argparse.ArgumentParser):
         """
         self.exit(USAGE, f"{self.prog}: {visible(message)} (try '{self.prog} --help')\n")
 
+    def _print_message(self, message: str, file: TextIO | None = None) -> None:
+        # argparse passes over a full or closed standard output as if nothing had been lost.
+        if file is not None and file is sys.stderr:
+            with contextlib.suppress(OSError):
+                file.write(message)
+        elif message and not (sys.stdout is None and sys.stderr is None):
+            show(message)
+
     def parse(self, argv: Sequence[str]) -> argparse.Namespace:
         """Arguments, with options anywhere and negative numbers as values.
 
@@ -316,7 +325,7 @@ class Job:
         """
         try:
             yield
-        except (BrokenPipeError, UsageError):
+        except (BrokenPipeError, UsageError, OutputFailure):
             raise
         except (Failure, OSError, MemoryError) as error:
             self.fail(error)
@@ -330,7 +339,7 @@ class Job:
             The file; None, when it went to standard output, prints nothing.
         """
         if path is not None and not self._quiet:
-            output().write(path + self._end)
+            show(path + self._end)
 
     def progress(self, total: int, what: str) -> 'Progress':
         """A progress line for `total` steps.
@@ -424,24 +433,6 @@ def complain(prog: str, text: str) -> None:
         sys.stderr.flush()
 
 
-def output() -> TextIO:
-    """Standard output, ready for names that are not UTF-8.
-
-    Returns
-    -------
-    TextIO
-        The stream.
-
-    Raises
-    ------
-    Failure
-        When it was closed before the command started.
-    """
-    if sys.stdout is None:
-        raise Failure('standard output is closed')
-    return sys.stdout
-
-
 def reason(error: BaseException) -> str:
     """What went wrong, in words for the user.
 
@@ -526,7 +517,7 @@ def _settle_output() -> None:
     except OSError as error:
         # The interpreter would try again at its end and complain in its own words.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise Failure(f'standard output: {error.strerror}') from None
+        raise OutputFailure(f'standard output: {error.strerror}') from None
 
 
 Verb = Callable[[argparse.Namespace, Job], None]
@@ -551,7 +542,7 @@ def run(build_parser: Callable[[], Parser], verb: Verb, argv: Sequence[str] | No
     """
     parser = build_parser()
     try:
-        with _signals(), _spoken_warnings(parser.prog):
+        with _signals(), _spoken_warnings(parser.prog), _whole_output():
             return _outcome(parser, verb, sys.argv[1:] if argv is None else argv)
     except _Killed as death:
         _die(death.args[0])
@@ -562,10 +553,27 @@ def run(build_parser: Callable[[], Parser], verb: Verb, argv: Sequence[str] | No
         _die(signal.SIGPIPE)
 
 
+@contextlib.contextmanager
+def _whole_output() -> Iterator[None]:
+    """Standard output that loses nothing, and gives names of files as the bytes that they are on disk."""
+    before = sys.stdout
+    form = {'encoding': sys.getfilesystemencoding(), 'errors': 'surrogateescape'}
+    if isinstance(before, io.TextIOWrapper):
+        if isinstance(before.buffer, io.RawIOBase):
+            # With PYTHONUNBUFFERED a write that stops half-way, on a full disk, passes for a whole one.
+            sys.stdout = open(before.fileno(), 'w', buffering=1, closefd=False, **form)  # noqa: SIM115
+        else:
+            before.reconfigure(**form)
+    try:
+        yield
+    finally:
+        if sys.stdout is not before:
+            with contextlib.suppress(OSError):
+                sys.stdout.close()
+            sys.stdout = before
+
+
 def _outcome(parser: Parser, verb: Verb, argv: Sequence[str]) -> int:
-    if sys.stdout is not None and hasattr(sys.stdout, 'reconfigure'):
-        # Names of files come out as the bytes that they are on disk, whatever the locale.
-        sys.stdout.reconfigure(encoding=sys.getfilesystemencoding(), errors='surrogateescape')
     status = DONE
     try:
         try:

@@ -1,6 +1,7 @@
 """The error whose message is meant for the user, and text made safe to show."""
 
 import contextlib
+import sys
 import warnings
 from collections.abc import Iterator
 
@@ -27,6 +28,10 @@ class UsageError(Failure):
 
 class QualityFailure(Failure):
     """The result was written, but a quality check failed: status 3."""
+
+
+class OutputFailure(Failure):
+    """Standard output takes nothing more: there is no use in going on."""
 
 
 class FileWarning(UserWarning):
@@ -71,6 +76,29 @@ def warn(what: str, path: str | None = None) -> None:
         The file concerned.
     """
     warnings.warn(FileWarning(what if path is None else f'{path}: {what}'), stacklevel=2)
+
+
+def show(text: str) -> None:
+    """Write to standard output.
+
+    Parameters
+    ----------
+    text : str
+        Data: rows, or names of files.
+
+    Raises
+    ------
+    OutputFailure
+        When it is full, or was closed before the command started.
+    """
+    if sys.stdout is None:
+        raise OutputFailure('standard output is closed')
+    try:
+        sys.stdout.write(text)
+    except BrokenPipeError:
+        raise
+    except OSError as error:  # here only where the stream has no buffer; else when that is flushed
+        raise OutputFailure(f'standard output: {error.strerror}') from None
 
 
 def visible(text: str) -> str:

@@ -66,7 +66,7 @@ def standard_errors(path):
 @pytest.fixture(autouse=True)
 def surroundings(monkeypatch):
     """What a user's shell may have set and tests do not expect."""
-    for name in ('SOURCE_DATE_EPOCH', 'PYTHONWARNINGS', 'COLUMNS'):
+    for name in ('SOURCE_DATE_EPOCH', 'PYTHONWARNINGS', 'PYTHONUNBUFFERED', 'COLUMNS'):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv('MPLBACKEND', 'Agg')
 

@@ -461,7 +461,7 @@ class TestMakefile:
         assert 'Nothing to be done' in self.make(folder).stdout
 
     def test_a_lost_product_is_made_again(self, folder, products):
-        (folder / 'made/bsub.0002.fit').unlink()
+        (folder / 'made/fdb.0086.fit').unlink()
         (folder / 'made/cluster_red.fit').unlink()
         assert self.make(folder).returncode == 0
         assert_same_pixels(folder / 'made', products)

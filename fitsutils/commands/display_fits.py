@@ -3,9 +3,9 @@
 Without -o the picture is shown in a window. NaN, infinite and BLANK pixels
 have a colour of their own and are left out of limits and sums. Axes count from
 1 as FITS does, y goes up. A cube is shown as a sheet of its planes, all with
-the same limits, unless -a or -R says otherwise. An image larger than the
-picture is averaged in blocks. GIF and PDF, like PNG, need nothing but
-matplotlib; .mp4 needs ffmpeg.
+the same limits, unless -a or -R says otherwise; on a --sheet of many each image
+has its own, and one that can't be read is left out. An image larger than the
+picture is averaged in blocks. Only .mp4 needs a program besides: ffmpeg.
 
 Examples
 --------
@@ -98,6 +98,7 @@ def display_fits(args: argparse.Namespace, job: cli.Job) -> None:
     files.writer.make_folder(args.output)
     with job.progress(sum(len(images) for _, images in tasks), 'images') as progress:
         for output, images in tasks:
+            job.detail(f'{", ".join(image.path for image in images)} -> {output or "a window"}')
             with job.attempt(), _named(output or images[0].path):
                 picture = _sheet(args, output, images, job) if args.sheet else _picture(args, output, images[0])
                 if picture is not None:

@@ -70,7 +70,7 @@ def _may_write(args: argparse.Namespace, paths: Sequence[str]) -> bool:
 
 def _write(text: str, args: argparse.Namespace, job: cli.Job) -> None:
     if args.output is None:  # past files.writer, because that loads numpy and astropy, and plain files did without
-        cli.output().write(text)
+        cli.show(text)
     else:
         job.wrote(files.writer.write_text(args.output, text, append=args.append))
 

@@ -177,7 +177,7 @@ def _undo(args: argparse.Namespace, job: cli.Job) -> None:
 def _show(moves: Sequence[Any], args: argparse.Namespace) -> None:
     spelt, end = (str, '\0') if args.null else (files.renaming.escaped, '\n')
     for move in moves:
-        cli.output().write(f'{spelt(move.old)}\t{spelt(move.new)}{end}')
+        cli.show(f'{spelt(move.old)}\t{spelt(move.new)}{end}')
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -110,12 +110,12 @@ def _makes_bins(low: float, high: float = 0, step: float = 0, *more: float) -> b
 
 def _rows(image: Any, mask: Any, args: argparse.Namespace) -> list[list[Any]]:
     """The rows of one image."""
+    if args.planes and len(image.shape) != 3:
+        raise Failure(f'-t wants a cube, and it has {len(image.shape)} axes', image.path)
     data = files.reader.read_pixels(image, checksum=args.checksum, max_size=args.max_size)
     bad = files.reader.read_mask(mask, image)
     keys = [files.header.lookup(image.header, key) for key in args.keys]
     rows = []
-    if args.planes and data.ndim != 3:
-        raise Failure(f'-t wants a cube, and it has {data.ndim} axes', image.path)
     for place, plane, hidden in _planes(data, bad, args.planes):
         values = pixels.stats.distribution(plane, hidden)
         if args.clip is not None:

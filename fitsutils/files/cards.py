@@ -12,11 +12,11 @@ from fitsutils.files import header as headers
 
 _LEGAL = re.compile(r'[ -~]*\Z')
 _REAL = r'[+-]?(?:\d+\.?\d*|\.\d+)(?:[ED][+-]?\d+)?'
-_STRING = r"'(?:''|[^'])*'"
+_STRING = r"'(?:''|[ -&(-~])*'"
 _COMMENT = r' *(?:/[ -~]*)?\Z'
 _VALUE = rf'(?:{_STRING}|[TF]|{_REAL}|\( *{_REAL} *, *{_REAL} *\))?'
 _CARD = re.compile(rf'(?=.{{8}}= )[A-Z0-9_-]+ *= +{_VALUE}{_COMMENT}')
-_HIERARCH = re.compile(rf'HIERARCH [^=]+= *{_VALUE}{_COMMENT}')
+_HIERARCH = re.compile(rf'HIERARCH [ -<>-~]+= *{_VALUE}{_COMMENT}')
 _CONTINUED = re.compile(rf'CONTINUE  {_STRING}{_COMMENT}')
 _DATE = re.compile(r'(\d{4}-\d\d-\d\d(T\d\d:\d\d:\d\d(\.\d*)?)?|\d\d/\d\d/\d\d) *\Z')
 # Keywords whose value the standard fixes as text or as a number; fitsverify takes another type for an error.
@@ -35,7 +35,7 @@ _WHOLE = re.compile(r'(EXTVER|EXTLEVEL|WCSAXES.*)\Z')
 _NOT_NEGATIVE = re.compile(r'(CRDER|CSYER)\d')
 _NOT_ZERO = re.compile(r'CDELT\d')
 _OF_TABLES = re.compile(r'TC(TYP|UNI|RVL|DLT|RPX|ROT)\d')
-_INDEXED = re.compile(r'(?:CTYPE|CUNIT|CNAME|CRVAL|CRPIX|CDELT|CROTA|CRDER|CSYER|PC|CD)(\d+)(?:_(\d+))?|PS(\d+)_')
+_INDEXED = re.compile(r'(?:CTYPE|CUNIT|CNAME|CRVAL|CRPIX|CDELT|CROTA|CRDER|CSYER|PC|CD)(\d+)(?:_(\d+))?|P[SV](\d+)_')
 _MATRIX = re.compile(r'(CD|PC)\d+_\d+([A-Z]?)\Z')
 _COMMENTARY = ('', 'COMMENT', 'HISTORY')
 
@@ -131,7 +131,7 @@ def _legal(card: fits.Card, key: str, text: str) -> fits.Card | None:
     """The card itself, a repaired one, or None when nothing can be done."""
     try:
         if key in _COMMENTARY:
-            return _verified(_printable(text))
+            return _verified(_printable(text)) if text[:8].rstrip() in _COMMENTARY else None
         if _well_formed(text) and not (_TYPED.match(key) or _MAY_OVERFLOW.search(text)):
             return _verified(text)
         return _repaired(fits.Card.fromstring(_with_indicator(_printable(text))), key)

@@ -675,7 +675,7 @@ def warn_of_differences(headers: Sequence[fits.Header], names: Sequence[str], *,
 
 
 # Names that filabres' users know; the others are the statistic's own name.
-_STATISTIC_KEYS = {'num': 'NPOINTS', 'min': 'FMINIMUM', 'max': 'FMAXIMUM', 'rstd': 'ROBUSTSTD'}
+_STATISTIC_KEYS = {'num': 'NPOINTS', 'min': 'FMINIMUM', 'max': 'FMAXIMUM', 'rstd': 'ROBUSTSD'}
 
 
 def statistic_cards(found: dict[str, int | float]) -> list[tuple[str, Any, str]]:
@@ -698,10 +698,19 @@ def statistic_cards(found: dict[str, int | float]) -> list[tuple[str, Any, str]]
     """
     cards = []
     for name, number in found.items():
-        percent = f'QUANT{round(float(name[1:]) * 10):03d}' if re.fullmatch(r'q[\d.]+', name) else None
-        key = percent or _STATISTIC_KEYS.get(name, name.upper())
+        key = _percentile_key(name) or _STATISTIC_KEYS.get(name, name.upper())
         cards.append((key, number if math.isfinite(number) else None, f'{name} of the pixels'))
     return cards
+
+
+def _percentile_key(name: str) -> str | None:
+    """q2.5 is QUANT025; a keyword has 8 characters, so that q2.55 is QNT02550 and q100 the maximum."""
+    if not re.fullmatch(r'q[\d.]+', name):
+        return None
+    thousandths = round(float(name[1:]) * 1000)
+    if thousandths == 100_000:
+        return _STATISTIC_KEYS['max']
+    return f'QNT{thousandths:05d}' if thousandths % 100 else f'QUANT{thousandths // 100:03d}'
 
 
 def _differ(first: Any, other: Any, tolerance: float) -> bool:

@@ -81,10 +81,10 @@ def _stem(name: str) -> str:
 
 
 def _one_name(inputs: Sequence[str], output: str | None, suffix: str, prefix: str, single: bool) -> str:
-    if not output or output.endswith('/') or os.path.isdir(output):
-        raise UsageError(f'one picture of all images needs a name: -o NAME{suffix}')
-    folder, base = os.path.split(output)
+    folder, base = os.path.split(output or '')
     stem = _split(base)[0]
+    if not base or os.path.isdir(output) or (single and stem == 'filename'):
+        raise UsageError(f'one picture of all images needs a name of its own: -o NAME{suffix}')
     if len(inputs) > 1 and not single:
         raise UsageError(f'-o {output} is one file for {len(inputs)} images: --sheet puts them into it, '
                          f'-o filename{suffix} and -o {stem} write one picture each')  # fmt: skip

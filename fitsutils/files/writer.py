@@ -12,7 +12,6 @@ import io
 import os
 import shutil
 import stat
-import sys
 from collections.abc import Iterable, Iterator, Sequence
 from typing import BinaryIO
 
@@ -20,7 +19,7 @@ import numpy as np
 from astropy.io import fits
 from numpy.typing import NDArray
 
-from fitsutils.errors import Failure, UsageError
+from fitsutils.errors import Failure, UsageError, show
 from fitsutils.files import cards as legal
 from fitsutils.files import checksum, reader
 from fitsutils.files import header as headers
@@ -224,9 +223,7 @@ def write_text(path: str | None, text: str, *, append: bool = False) -> str | No
         When it can't be written.
     """
     if path in STANDARD_OUTPUT:
-        if sys.stdout is None:
-            raise Failure('standard output is closed')
-        sys.stdout.write(text)
+        show(text)
         return None
     before = b''
     if append and os.path.exists(path) and not _is_device(path):

@@ -115,7 +115,7 @@ class Distribution:
         place = fraction * (self.num - 1)
         low = int(place)
         first, second = self._ranked(low), self._ranked(min(low + 1, self.num - 1))
-        return first + (second - first) * (place - low)
+        return first if place == low else first + (second - first) * (place - low)
 
     def _ranked(self, rank: int) -> float:
         if self.counts is None:
@@ -135,7 +135,8 @@ class Distribution:
         """Median absolute deviation from the median, not scaled."""
         if not self.num:
             return np.nan
-        away = np.abs(self.values.astype(np.float64) - self.median)
+        with np.errstate(over='ignore'):
+            away = np.abs(self.values.astype(np.float64) - self.median)
         order = np.argsort(away, kind='stable') if self.counts is not None else None
         if order is None:
             return Distribution(np.sort(away), None, 0).median
@@ -250,14 +251,18 @@ def half_sample_mode(values: NDArray) -> float:
     2.125
     """
     left = values
-    while len(left) > 3:
-        half = (len(left) + 1) // 2
-        widths = left[half - 1 :] - left[: len(left) - half + 1]
-        start = int(np.argmin(widths))
-        left = left[start : start + half]
-    if len(left) == 3 and left[1] - left[0] != left[2] - left[1]:
-        left = left[:2] if left[1] - left[0] < left[2] - left[1] else left[1:]
-    return float(left[1] if len(left) == 3 else left.astype(np.float64).mean())
+    with np.errstate(over='ignore'):  # a half wider than its type can say is not the densest
+        while len(left) > 3:
+            half = (len(left) + 1) // 2
+            widths = left[half - 1 :] - left[: len(left) - half + 1]
+            start = int(np.argmin(widths))
+            left = left[start : start + half]
+        gaps = np.diff(left)
+    if len(left) == 3 and gaps[0] != gaps[1]:
+        left = left[:2] if gaps[0] < gaps[1] else left[1:]
+    if len(left) == 3:
+        return float(left[1])
+    return float((left.astype(np.float64) / len(left)).sum())
 
 
 def is_statistic(name: str) -> bool:
@@ -334,8 +339,8 @@ def _extreme(pixels: Distribution, place: int) -> int | float:
 
 
 def _standardised(pixels: Distribution, order: int) -> float:
-    variance = pixels.moment(2)
-    return pixels.moment(order) / variance ** (order / 2) if variance > 0 else np.nan
+    scale = pixels.moment(2) ** (order / 2)
+    return pixels.moment(order) / scale if scale > 0 else np.nan
 
 
 _DEFINITIONS: dict[str, Callable[[Distribution], int | float]] = {

@@ -103,7 +103,7 @@ def mp4(pictures: Iterable[NDArray[np.uint8]], milliseconds: int) -> bytes:
     height, width = first.shape[:2]
     words = ['ffmpeg', '-v', 'error', '-f', 'rawvideo', '-pix_fmt', 'rgb24', '-s', f'{width}x{height}',
              '-r', f'1000/{milliseconds}', '-i', '-', '-vf', 'pad=ceil(iw/2)*2:ceil(ih/2)*2:color=white',
-             '-c:v', 'libx264', '-pix_fmt', 'yuv420p', '-threads', '1', '-map_metadata', '-1',
+             '-c:v', 'libx264', '-crf', '18', '-bf', '0', '-pix_fmt', 'yuv420p', '-threads', '1', '-map_metadata', '-1',
              '-fflags', '+bitexact', '-flags:v', '+bitexact',
              '-movflags', 'frag_keyframe+empty_moov', '-f', 'mp4', '-']  # fmt: skip
     with (

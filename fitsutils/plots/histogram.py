@@ -14,6 +14,7 @@ from fitsutils.plots.limits import Limits
 
 _BINS = 200
 _CHUNK = 1 << 22
+_LARGEST = 1e304  # that can be added a few hundred times
 _NONE = 1e-9  # where a logarithmic axis begins to show a bin without pixels
 _FILL, _EDGE, _MARK = '#b8c4d4', '#35506e', '#c03030'
 
@@ -95,10 +96,17 @@ def draw(figure: Figure, frame: Frame, statistics: Mapping[str, float], style: S
         Names and numbers that are written beside it.
     style : Style
         Its `size` is the width of the plot; `note` says how the limits were found.
+
+    Raises
+    ------
+    PictureError
+        When the values are too large to be drawn.
     """
     good = frame.planes[np.isfinite(frame.planes)] if frame.planes.dtype.kind == 'f' else frame.planes.ravel()
     low, high, step = spacing(around(frame.limits[0], good), whole=_is_whole(good))
-    edges = np.linspace(low, high, max(1, round(high / step - low / step)) + 1)
+    edges = low + step * np.arange(round(high / step - low / step) + 1)
+    if not np.abs(edges).max() < _LARGEST:
+        raise page.PictureError('the pixel values are too large for a histogram')
     counts = np.histogram(good, edges)[0]
     notes = {name: f'{value:.6g}' if abs(value) < 1e9 else f'{value:.3g}' for name, value in statistics.items()} | {
         'outside': f'{good.size - counts.sum()}'

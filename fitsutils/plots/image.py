@@ -198,9 +198,8 @@ class _Picture:
         for number, (columns, rows) in enumerate(self.sums):
             colour = _CHANNELS[number] if len(self.sums) > 1 else _LINE
             steps.append((
-                above.stairs(columns, _edges(columns, self.frame.origin[0]), baseline=None, color=colour, lw=0.7),
-                beside.stairs(rows, _edges(rows, self.frame.origin[1]), baseline=None, color=colour, lw=0.7,
-                              orientation='horizontal'),
+                _add_steps(above, columns, self.frame.origin[0], colour, 'vertical'),
+                _add_steps(beside, rows, self.frame.origin[1], colour, 'horizontal'),
             ))  # fmt: skip
         above.set(xlim=self.extent[:2], ylim=(self.scales[0].low, self.scales[0].high))
         beside.set(ylim=self.extent[2:], xlim=(self.scales[1].low, self.scales[1].high))
@@ -209,12 +208,20 @@ class _Picture:
         above.tick_params(axis='x', labelbottom=False)
         beside.tick_params(axis='y', labelleft=False)
         above.set_yticks(self.scales[0].ticks, self.scales[0].labels, fontsize=7)
-        beside.set_xticks(self.scales[1].ticks, self.scales[1].labels, fontsize=7)
+        inner = [
+            pair for pair in zip(self.scales[1].ticks, self.scales[1].labels, strict=True) if self._has_room(pair[0])
+        ]
+        beside.set_xticks([value for value, _ in inner], [label for _, label in inner], fontsize=7)
         beside.xaxis.tick_top()  # below they would run into the image's
         above.spines[['top', 'right']].set_visible(False)
         beside.spines[['bottom', 'right']].set_visible(False)
         self._follow(above, beside)
         return steps
+
+    def _has_room(self, value: float) -> bool:
+        """Whether a label of the row sums stays clear of the column sums at its left."""
+        scale = self.scales[1]
+        return (value - scale.low) / (scale.high - scale.low) > 0.1 or len(scale.ticks) == 1
 
     def _follow(self, above: Axes, beside: Axes) -> None:
         """In a window the sums go with the image when it is zoomed."""
@@ -275,5 +282,10 @@ class _Picture:
         return notes + ([f'{bad} bad'] if bad and not self.moves else [])
 
 
-def _edges(values: NDArray, first: int) -> NDArray[np.float64]:
-    return first - 0.5 + np.arange(len(values) + 1)
+def _add_steps(axes: Axes, values: NDArray[np.float64], first: int, colour: str, orientation: str) -> StepPatch:
+    edges = first - 0.5 + np.arange(len(values) + 1)
+    steps = StepPatch(
+        values, edges, orientation=orientation, baseline=None, fill=False, edgecolor=colour, linewidth=0.7
+    )
+    axes.add_artist(steps)  # axes.stairs would look at each step for the limits, which are known
+    return steps

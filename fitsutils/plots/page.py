@@ -43,7 +43,7 @@ def look() -> Iterator[None]:
     None
         Nothing.
     """
-    with matplotlib.style.context('default'), warnings.catch_warnings():
+    with matplotlib.style.context('default'), warnings.catch_warnings(), np.errstate(all='ignore'):
         matplotlib.rcParams.update(_LOOK)
         warnings.filterwarnings('ignore', message='Glyph')  # a title in a script that the font does not have
         yield

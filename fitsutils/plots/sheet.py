@@ -5,7 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
+from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
 from fitsutils.plots import page, painting
@@ -125,31 +128,41 @@ def draw(
         return round(length * dpi / 72)
 
     width = max(each.shape.width for each in panels)
-    height = max(each.shape.height for each in panels)
-    across, down = width + points(_GAP), height + points(_LABEL + _GAP)
-    columns = min(columns or best_columns(len(panels), across, down), len(panels))
-    rows = math.ceil(len(panels) / columns)
+    across, below = width + points(_GAP), points(_LABEL + _GAP)
+    tallest = max(each.shape.height for each in panels) + below
+    columns = min(columns or best_columns(len(panels), across, tallest), len(panels))
+    rows = [panels[start : start + columns] for start in range(0, len(panels), columns)]
+    heights = [max(each.shape.height for each in row) for row in rows]
     margin, head = points(_MARGIN), points(_TITLE) if title else 0
+    height = sum(heights) + len(rows) * below + 2 * margin + head
     with page.look():
-        sheet = page.Page(figure, columns * across - points(_GAP) + 2 * margin, rows * down + 2 * margin + head, dpi)
+        sheet = page.Page(figure, columns * across - points(_GAP) + 2 * margin, height, dpi)
         if title:
             heading = sheet.text(margin, sheet.height - margin, title, fontsize=10.5, va='top')
             page.fit(heading, sheet.width - 2 * margin)
-        for number, each in enumerate(panels):
-            row, column = divmod(number, columns)
-            left, bottom = (
-                margin + column * across,
-                sheet.height - margin - head - (row + 1) * down + points(_LABEL + _GAP),
-            )
-            _draw_panel(sheet, each, left + (width - each.shape.width) // 2, bottom)
-            label = sheet.text(left + width / 2, bottom - points(2), each.label, fontsize=7.5, ha='center', va='top')
-            page.fit(label, width)
+        # One system of axes for all: its own for each panel would take most of the time.
+        axes = sheet.axes(0, 0, sheet.width, sheet.height)
+        axes.set(xlim=(0, sheet.width), ylim=(0, sheet.height))
+        axes.set_axis_off()
+        bottom = sheet.height - margin - head
+        for row, tall in zip(rows, heights, strict=True):
+            bottom -= tall
+            for column, each in enumerate(row):
+                left = margin + column * across
+                _draw_panel(axes, each, left + (width - each.shape.width) // 2, bottom)
+                label = sheet.text(
+                    left + width / 2, bottom - points(2), each.label, fontsize=7.5, ha='center', va='top'
+                )
+                page.fit(label, width)
+            bottom -= below
 
 
-def _draw_panel(sheet: page.Page, panel: Panel, left: int, bottom: int) -> None:
-    axes = sheet.axes(left, bottom, panel.shape.width, panel.shape.height)
-    axes.imshow(panel.colours, origin='lower', aspect='auto', interpolation=interpolation(panel.colours, panel.shape))
-    axes.set_xticks([])
-    axes.set_yticks([])
-    for spine in axes.spines.values():
-        spine.set_edgecolor('#b0b0b0')
+def _draw_panel(axes: Axes, panel: Panel, left: int, bottom: int) -> None:
+    shape = panel.shape
+    extent = (left, left + shape.width, bottom, bottom + shape.height)
+    picture = AxesImage(axes, extent=extent, origin='lower', interpolation=interpolation(panel.colours, shape))
+    picture.set_data(panel.colours)
+    axes.add_image(picture)
+    axes.add_artist(
+        Rectangle((left, bottom), shape.width, shape.height, fill=False, edgecolor='#b0b0b0', linewidth=0.6)
+    )

@@ -39,7 +39,7 @@ def bar_ticks(limits: Limits, stretch: str, number: int) -> list[tuple[float, st
     [(0.0, '0'), (0.2, '20'), (0.4, '40'), (0.6, '60'), (0.8, '80'), (1.0, '100')]
     """
     low, high = limits
-    if stretch == 'linear':
+    if stretch == 'linear' and high - low < math.inf:
         values = MaxNLocator(number, steps=STEPS).tick_values(low, high)
         values = values[(values >= low) & (values <= high)]
     else:
@@ -47,6 +47,8 @@ def bar_ticks(limits: Limits, stretch: str, number: int) -> list[tuple[float, st
     ticks: dict[str, float] = {}
     for value, digits in zip(values, _digits(values, high - low), strict=True):
         rounded = _round_inside(float(value), digits, low, high)
+        if rounded is None:
+            continue
         ticks.setdefault(plain_number(rounded, digits), float(painting.stretched(np.array(rounded), limits, stretch)))
     return [(place, text) for text, place in ticks.items()]
 
@@ -96,13 +98,19 @@ def range_text(limits: Limits) -> str:
 
 
 def _digits(values: NDArray[np.float64], alone: float) -> list[int]:
-    steps = np.gradient(values) if len(values) > 1 else [alone] * len(values)
+    with np.errstate(over='ignore'):
+        steps = np.gradient(values) if len(values) > 1 else [alone] * len(values)
     return [-math.floor(math.log10(step) + 1e-9) if 0 < step < math.inf else 0 for step in steps]
 
 
-def _round_inside(value: float, digits: int, low: float, high: float) -> float:
-    rounded = round(value, digits) + 0.0  # no -0
-    return rounded if low <= rounded <= high else value
+def _round_inside(value: float, digits: int, low: float, high: float) -> float | None:
+    """The round number next to a value that lies between two limits; None where there is none."""
+    unit = 10.0**-digits
+    for candidate in (value, value + unit / 2, value - unit / 2):
+        rounded = round(candidate, digits) + 0.0  # no -0
+        if low <= rounded <= high:
+            return rounded
+    return None
 
 
 def plain_number(value: float, digits: int) -> str:
@@ -176,7 +184,8 @@ def sum_axis(sums: Sequence[NDArray[np.float64]], number: int) -> SumAxis:
     SumAxis
         The axis.
     """
-    low, high = _range(np.concatenate([values[np.isfinite(values)] for values in sums]))
+    with np.errstate(all='ignore'):  # sums near the largest float
+        low, high = _range(np.concatenate([values[np.isfinite(values)] for values in sums]))
     margin = 0.05 * (high - low) or max(0.5, 1e-3 * abs(low))
     low, high = low - margin, high + margin
     if not math.isfinite(high - low):

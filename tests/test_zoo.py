@@ -1,0 +1,143 @@
+"""Headers of real instruments and programs, right and wrong: a result or a one-line error, never a traceback."""
+
+import json
+import shutil
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+from astropy.io import fits
+
+from fitsutils.commands import combine_fits, display_fits, img_arith, img_log, img_rename, img_stats
+from fitsutils.errors import Failure, FileWarning
+from fitsutils.files import reader
+from fitsutils.files.inputs import Reference
+
+ZOO = Path(__file__).resolve().parents[2] / 'shared' / 'data' / 'header_zoo'
+ANIMALS = sorted(ZOO.iterdir()) if ZOO.is_dir() else []
+
+pytestmark = pytest.mark.skipif(not ANIMALS, reason='there are no real headers beside the checkout')
+every_file = pytest.mark.parametrize('path', ANIMALS, ids=lambda path: path.name)
+NO_IMAGE = {'astropy_history_header.fits', 'astropy_zerowidth.fits', 'midas_longstrn.fits', 'nomtam_issue49test.fits',
+            'sunpy_not_actually_fits.fits'}  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def outcome(capsys, command, path, *argv, works=None):
+    """Standard output of a command that did its work, or failed with one line that names the file."""
+    status = command.main([str(path), *argv])
+    out, err = capsys.readouterr()
+    prog = command.__name__.split('.')[-1]
+    lines = err.splitlines()
+    assert all(line.startswith(f'{prog}: ') and line.isprintable() for line in lines)
+    remarks = (f'{prog}: warning: ', f'{prog}: nothing was done', f'{prog}: out.fits: ')
+    failures = [line for line in lines if not line.startswith(remarks)]
+    if works is None:
+        works = path.name not in NO_IMAGE
+    assert status == (0 if works else 1), err
+    assert len(failures) == (0 if works else 1)
+    assert all(path.name in line for line in failures)
+    return out
+
+
+@every_file
+def test_log(capsys, path):
+    works = path.name != 'sunpy_not_actually_fits.fits'
+    out = outcome(capsys, img_log, path, '--format', 'jsonl', works=works)
+    assert out.count('\n') == works
+    if works:
+        assert json.loads(out)['Filename']
+    table = outcome(capsys, img_log, path, works=works)
+    assert table.replace('\n', '').isprintable()
+    assert table.count('\n') == 3 * works
+
+
+@every_file
+def test_statistics(capsys, path):
+    names = 'num,nbad,sum,mean,median,mode,rms,min,max,mad,rstd,skew,kurtosis,q2.5'
+    out = outcome(capsys, img_stats, path, '-s', names, '--clip', '5', '--format', 'jsonl')
+    for line in out.splitlines():
+        row = json.loads(line)
+        assert row['num'] + row['nbad'] > 0
+        assert row['num'] == 0 or row['min'] <= row['median'] <= row['max']
+
+
+@every_file
+def test_arithmetic(capsys, path, pixels_of):
+    """The product has the same pixels and passes fitsverify (the fixture `verified`)."""
+    outcome(capsys, img_arith, path, 'x', '1', '-o', 'out.fits')
+    if path.name not in NO_IMAGE:
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore', FileWarning)
+            before, after = pixels_of(path), pixels_of('out.fits')
+        np.testing.assert_array_equal(after, before.astype(after.dtype))
+
+
+@every_file
+def test_packed_products(capsys, path):
+    outcome(capsys, img_arith, path, '+', '0', '-o', 'out.fits.fz')
+
+
+@every_file
+def test_combination(capsys, path):
+    outcome(capsys, combine_fits, path, str(path), '-m', 'mean', '-o', 'out.fits')
+
+
+@every_file
+def test_names(capsys, path):
+    outcome(capsys, img_rename, path, '--dry-run', '--undated', 'last', '-o', '{OBJECT|x}_{FILTER|y}_{n}',
+            works=path.name != 'sunpy_not_actually_fits.fits')  # fmt: skip
+
+
+@pytest.mark.unverified
+@every_file
+def test_updated_headers(capsys, path, tmp_path):
+    """-u changes a copy and leaves its pixels alone."""
+    copy = tmp_path / path.name
+    shutil.copyfile(path, copy)
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore', FileWarning)
+        if path.name in NO_IMAGE:
+            outcome(capsys, img_stats, copy, '-u')
+            assert copy.read_bytes() == path.read_bytes()
+            return
+        outcome(capsys, img_stats, copy, '-u', '-s', 'num')
+        before, after = (reader.open_image(Reference(str(name))) for name in (path, copy))
+        np.testing.assert_array_equal(reader.read_pixels(before), reader.read_pixels(after))
+        assert after.header['NPOINTS'] <= np.prod(after.shape)
+
+
+@pytest.mark.long
+@every_file
+def test_pictures(capsys, path):
+    outcome(capsys, display_fits, path, '-o', 'out.png')
+
+
+@every_file
+def test_pixels_equal_astropy_s(path):
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')
+        try:
+            image = reader.open_image(Reference(str(path)))
+            ours = reader.read_pixels(image)
+        except Failure:
+            assert path.name in NO_IMAGE
+            return
+        with fits.open(path) as hdus:
+            header, theirs = hdus[image.index].header, hdus[image.index].data
+    assert theirs is not None
+    theirs = theirs.reshape(ours.shape)
+    if theirs.dtype.kind in 'iu' and 'BLANK' in header:
+        # astropy leaves BLANK pixels of unscaled integers as they are.
+        theirs = np.where(theirs == header['BLANK'], np.nan, theirs)
+    np.testing.assert_allclose(ours, theirs, rtol=2e-7)
+
+
+def test_the_zoo_is_not_empty():
+    assert len(ANIMALS) > 40
+    assert {path.name for path in ANIMALS} >= NO_IMAGE
