@@ -397,7 +397,7 @@ class Progress:
         """
         self._done += count
         now = time.monotonic()
-        if self._shown and (now >= self._next or self._done == self._total):
+        if self._shown and (now >= self._next or (self._dirty and self._done == self._total)):
             self._next = now + 0.2
             self._dirty = True
             self._write(f'\r{self._line(now - self._start)}')
@@ -540,6 +540,8 @@ def run(build_parser: Callable[[], Parser], verb: Verb, argv: Sequence[str] | No
     int
         0 done, 1 something failed, 2 wrong command line, 3 a quality check failed.
     """
+    # Nothing here needs a matrix library's threads, and numpy would start one for each core at import.
+    os.environ.setdefault('OPENBLAS_NUM_THREADS', '1')
     parser = build_parser()
     try:
         with _signals(), _spoken_warnings(parser.prog), _whole_output():

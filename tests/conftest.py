@@ -41,9 +41,9 @@ def pytest_configure(config):
 def pytest_collection_modifyitems(config, items):
     if config.getoption('--all'):
         return
-    for item in items:
-        if item.get_closest_marker('long'):
-            item.add_marker(pytest.mark.skip(reason='long: runs with --all'))
+    long = [item for item in items if item.get_closest_marker('long')]
+    config.hook.pytest_deselected(items=long)
+    items[:] = [item for item in items if not item.get_closest_marker('long')]
 
 
 def pytest_terminal_summary(terminalreporter):

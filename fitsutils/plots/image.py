@@ -208,20 +208,20 @@ class _Picture:
         above.tick_params(axis='x', labelbottom=False)
         beside.tick_params(axis='y', labelleft=False)
         above.set_yticks(self.scales[0].ticks, self.scales[0].labels, fontsize=7)
-        inner = [
-            pair for pair in zip(self.scales[1].ticks, self.scales[1].labels, strict=True) if self._has_room(pair[0])
-        ]
-        beside.set_xticks([value for value, _ in inner], [label for _, label in inner], fontsize=7)
+        beside.set_xticks(self.scales[1].ticks, self.scales[1].labels, fontsize=7)
         beside.xaxis.tick_top()  # below they would run into the image's
+        for value, label in zip(self.scales[1].ticks, beside.get_xticklabels(), strict=True):
+            if self._is_near_the_left(value):
+                label.set_horizontalalignment('left')
         above.spines[['top', 'right']].set_visible(False)
         beside.spines[['bottom', 'right']].set_visible(False)
         self._follow(above, beside)
         return steps
 
-    def _has_room(self, value: float) -> bool:
-        """Whether a label of the row sums stays clear of the column sums at its left."""
+    def _is_near_the_left(self, value: float) -> bool:
+        """Whether a label of the row sums, put in the middle of its tick, would run into the column sums."""
         scale = self.scales[1]
-        return (value - scale.low) / (scale.high - scale.low) > 0.1 or len(scale.ticks) == 1
+        return value - scale.low < 0.12 * (scale.high - scale.low)
 
     def _follow(self, above: Axes, beside: Axes) -> None:
         """In a window the sums go with the image when it is zoomed."""
