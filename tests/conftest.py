@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from fitsutils.files import naming, reader, writer
+from fitsutils.files import naming, output, reader
 
 DATA = Path(__file__).resolve().parents[2] / 'shared' / 'data'
 FITSVERIFY = shutil.which('fitsverify')
@@ -73,9 +73,9 @@ def surroundings(monkeypatch):
 
 @pytest.fixture(autouse=True)
 def verified(request, monkeypatch):
-    """Every FITS file that a test writes in process through files/writer passes fitsverify."""
+    """Every FITS file that a test writes in process through files/output passes fitsverify."""
     written = {}
-    complete_file = writer.complete_file
+    complete_file = output.complete_file
 
     @contextlib.contextmanager
     def noting(path):
@@ -84,7 +84,7 @@ def verified(request, monkeypatch):
         if naming.is_fits_name(path):
             written[os.path.realpath(path)] = None
 
-    monkeypatch.setattr(writer, 'complete_file', noting)
+    monkeypatch.setattr(output, 'complete_file', noting)
     yield
     if not request.node.get_closest_marker('unverified'):
         wrong = [errors for path in written if os.path.isfile(path) and (errors := standard_errors(path))]

@@ -14,6 +14,7 @@ from astropy.io import fits
 
 from fitsutils.errors import Failure, FileWarning, UsageError
 from fitsutils.files import header as headers
+from fitsutils.files import output as outputs
 from fitsutils.files import reader, writer
 from fitsutils.files.inputs import Reference
 
@@ -151,7 +152,7 @@ class TestComplete:
     def test_permissions_of_a_new_file_follow_umask(self, tmp_path):
         before = os.umask(0o027)
         try:
-            with writer.complete_file(str(tmp_path / 'a')) as file:
+            with outputs.complete_file(str(tmp_path / 'a')) as file:
                 file.write(b'x')
         finally:
             os.umask(before)
@@ -160,7 +161,7 @@ class TestComplete:
     def test_permissions_of_an_old_file_stay(self, tmp_path):
         (tmp_path / 'a').write_bytes(b'old')
         os.chmod(tmp_path / 'a', 0o604)
-        with writer.complete_file(str(tmp_path / 'a')) as file:
+        with outputs.complete_file(str(tmp_path / 'a')) as file:
             file.write(b'new')
         assert stat.S_IMODE(os.stat(tmp_path / 'a').st_mode) == 0o604
         assert (tmp_path / 'a').read_bytes() == b'new'
@@ -224,7 +225,7 @@ class TestComplete:
 
     def test_an_exception_of_any_kind(self, tmp_path):
         (tmp_path / 'a').write_bytes(b'old')
-        with contextlib.suppress(KeyboardInterrupt), writer.complete_file(str(tmp_path / 'a')) as file:
+        with contextlib.suppress(KeyboardInterrupt), outputs.complete_file(str(tmp_path / 'a')) as file:
             file.write(b'new')
             raise KeyboardInterrupt
         assert os.listdir(tmp_path) == ['a']
@@ -232,7 +233,7 @@ class TestComplete:
 
     @pytest.mark.unverified
     def test_a_temporary_file_is_hidden_and_beside_the_output(self, tmp_path):
-        with writer.complete_file(str(tmp_path / 'a.fits.gz')):
+        with outputs.complete_file(str(tmp_path / 'a.fits.gz')):
             (name,) = os.listdir(tmp_path)
             assert name.startswith('.')
             assert name.endswith('.fits.gz')
@@ -290,82 +291,6 @@ class Failing:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         self._allowed -= 1
         return self._file.write(data)
-
-
-class TestCheckOutputs:
-    @pytest.fixture(autouse=True)
-    def folder(self, tmp_path, monkeypatch):
-        monkeypatch.chdir(tmp_path)
-        for name in ('in.fits', 'old.fits'):
-            (tmp_path / name).write_bytes(b'x')
-        os.symlink('in.fits', 'link.fits')
-        os.link('in.fits', 'hard.fits')
-        os.symlink('nowhere', 'broken.fits')
-        os.mkdir('there')
-
-    @pytest.mark.parametrize('output', ['in.fits', './in.fits', 'there/../in.fits', 'link.fits', 'hard.fits'])
-    def test_an_output_that_is_an_input(self, output):
-        with pytest.raises(Failure, match='it is an input'):
-            writer.check_outputs([output], ['in.fits'])
-        assert writer.check_outputs([output], ['in.fits'], force=True) == [True]
-
-    @pytest.mark.parametrize('output', ['old.fits', 'broken.fits'])
-    def test_an_output_that_exists(self, output):
-        with pytest.raises(Failure, match='it exists; --force'):
-            writer.check_outputs(['new.fits', output], ['in.fits'])
-        assert writer.check_outputs(['new.fits', output], ['in.fits'], force=True) == [True, True]
-        assert writer.check_outputs(['new.fits', output], ['in.fits'], skip_existing=True) == [True, False]
-
-    @pytest.mark.parametrize('options', [{}, {'force': True}, {'skip_existing': True}])
-    @pytest.mark.parametrize(
-        ('output', 'match'), [('there', 'is a folder'), ('gone/x.fits', 'the folder gone does not exist')]
-    )
-    def test_what_can_not_be_written(self, output, match, options):
-        with pytest.raises(Failure, match=match):
-            writer.check_outputs([output], ['in.fits'], **options)
-
-    def test_a_name_that_is_too_long(self):
-        with pytest.raises(Failure, match='File name too long'):
-            writer.check_outputs(['x' * 251 + '.fits'], [])
-
-    def test_a_file_for_a_folder(self):
-        with pytest.raises(Failure, match=r'the folder old\.fits does not exist'):
-            writer.check_outputs(['old.fits/x.fits'], [])
-
-    @pytest.mark.skipif(os.geteuid() == 0, reason='root may write everywhere')
-    def test_a_folder_that_is_not_writable(self):
-        os.chmod('there', 0o500)
-        with pytest.raises(Failure, match='its folder is not writable'):
-            writer.check_outputs(['there/x.fits'], [])
-
-    def test_policies_exclude_each_other(self):
-        with pytest.raises(UsageError, match='exclude each other'):
-            writer.check_outputs(['new.fits'], [], force=True, skip_existing=True)
-
-    def test_devices_exist_and_are_no_obstacle(self):
-        assert writer.check_outputs(['/dev/null'], ['in.fits']) == [True]
-
-
-class TestText:
-    def test_to_a_file(self, tmp_path):
-        path = str(tmp_path / 't.log')
-        assert writer.write_text(path, 'one\n') == path
-        writer.write_text(path, 'two\xe9\udcff\n', append=True)
-        assert (tmp_path / 't.log').read_bytes() == b'one\ntwo\xc3\xa9\xff\n'
-
-    @pytest.mark.parametrize('name', [None, '-', 'screen', 'stdio'])
-    def test_to_standard_output(self, tmp_path, monkeypatch, capsys, name):
-        monkeypatch.chdir(tmp_path)
-        assert writer.write_text(name, 'one\n') is None
-        assert capsys.readouterr().out == 'one\n'
-        assert os.listdir() == []
-        with pytest.raises(UsageError, match='--append needs'):
-            writer.check_text(name, [], append=True)
-
-    def test_append_to_an_input(self, tmp_path):
-        (tmp_path / 'a').write_bytes(b'x')
-        with pytest.raises(Failure, match='it is an input'):
-            writer.check_text(str(tmp_path / 'a'), [str(tmp_path / 'a')], append=True)
 
 
 @pytest.mark.unverified

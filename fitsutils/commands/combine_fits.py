@@ -73,7 +73,7 @@ def combine_fits(args: argparse.Namespace, job: cli.Job) -> None:
     references = files.inputs.expand(args.images, null=args.null)
     paths = [reference.path for reference in references]
     output = files.naming.one_output(args.output, args.compress)
-    if not files.writer.check_outputs([output], paths, force=args.force, skip_existing=args.skip_existing)[0]:
+    if not files.output.check_outputs([output], paths, force=args.force, skip_existing=args.skip_existing)[0]:
         return
     skipped: list[str] = []
 

@@ -95,14 +95,14 @@ def display_fits(args: argparse.Namespace, job: cli.Job) -> None:
         for output, _ in tasks:
             job.wrote(output)
         return
-    files.writer.make_folder(args.output)
+    files.output.make_folder(args.output)
     with job.progress(sum(len(images) for _, images in tasks), 'images') as progress:
         for output, images in tasks:
             job.detail(f'{", ".join(image.path for image in images)} -> {output or "a window"}')
             with job.attempt(), _named(output or images[0].path):
                 picture = _sheet(args, output, images, job) if args.sheet else _picture(args, output, images[0])
                 if picture is not None:
-                    with files.writer.complete_file(output) as file:
+                    with files.output.complete_file(output) as file:
                         file.write(picture)
                 job.wrote(output)
             progress.step(len(images))
@@ -180,7 +180,7 @@ def _todo(args: argparse.Namespace, outputs: list[str | None], references: list[
         return [True] * len(outputs)
     if any(name.lower().endswith('.mp4') for name in outputs) and not plots.animation.has_ffmpeg():
         raise Failure('ffmpeg, which writes .mp4, is not found; a .gif needs no other program')
-    return files.writer.check_outputs(outputs, [reference.path for reference in references], force=args.force,
+    return files.output.check_outputs(outputs, [reference.path for reference in references], force=args.force,
                                       skip_existing=args.skip_existing, new_folder=args.output)  # fmt: skip
 
 

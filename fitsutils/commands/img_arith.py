@@ -65,7 +65,7 @@ def img_arith(args: argparse.Namespace, job: cli.Job) -> None:
             job.say(f'{task.words} -> {task.output}')
             job.wrote(task.output)
         return
-    files.writer.make_folder(args.output)
+    files.output.make_folder(args.output)
     operands = _Operands(args)
     with job.progress(len(tasks), 'images') as progress:
         for task in tasks:
@@ -117,7 +117,7 @@ def _plan(
     if len(operands) not in (0, 1, len(references)):
         raise UsageError(f'{len(references)} images and {len(operands)} operands: one is wanted, or as many')
     paths = [reference.path for reference in (*references, *operands)]
-    todo = files.writer.check_outputs(
+    todo = files.output.check_outputs(
         outputs, paths, force=args.force, skip_existing=args.skip_existing, new_folder=args.output
     )
     shared = files.reader.open_image(operands[0], hdu) if len(operands) == 1 else None

@@ -65,14 +65,14 @@ def _may_write(args: argparse.Namespace, paths: Sequence[str]) -> bool:
     if args.output is None and not args.append:
         return True
     policy = {'append': args.append, 'force': args.force, 'skip_existing': args.skip_existing}
-    return files.writer.check_text(args.output, paths, **policy)
+    return files.output.check_text(args.output, paths, **policy)
 
 
 def _write(text: str, args: argparse.Namespace, job: cli.Job) -> None:
     if args.output is None:  # past files.writer, because that loads numpy and astropy, and plain files did without
         cli.show(text)
     else:
-        job.wrote(files.writer.write_text(args.output, text, append=args.append))
+        job.wrote(files.output.write_text(args.output, text, append=args.append))
 
 
 def _columns(args: argparse.Namespace) -> list[str]:

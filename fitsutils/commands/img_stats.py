@@ -73,7 +73,7 @@ def img_stats(args: argparse.Namespace, job: cli.Job) -> None:
     hdu = args.hdu and files.inputs.parse_hdu(args.hdu)
     references = files.inputs.expand(args.images, null=args.null)
     paths = [reference.path for reference in references]
-    if not files.writer.check_text(
+    if not files.output.check_text(
         args.output, paths, append=args.append, force=args.force, skip_existing=args.skip_existing
     ):
         return
@@ -89,7 +89,7 @@ def img_stats(args: argparse.Namespace, job: cli.Job) -> None:
         lead = ['FileName', *args.keys] + (['Zidx'] if args.planes else [])
         columns = lead + (['Low', 'High', 'Count'] if args.hist else args.stats)
         text = files.table.render(columns, rows, args.format, digits=10)
-        job.wrote(files.writer.write_text(args.output, text, append=args.append))
+        job.wrote(files.output.write_text(args.output, text, append=args.append))
 
 
 def _check(args: argparse.Namespace) -> None:

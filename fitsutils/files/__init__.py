@@ -10,6 +10,7 @@ __all__ = [
     'inputs',
     'keywords',
     'naming',
+    'output',
     'pictures',
     'provenance',
     'reader',

@@ -13,6 +13,7 @@ import gzip
 import itertools
 import math
 import os
+import re
 import stat
 import tempfile
 import warnings
@@ -35,6 +36,7 @@ _BLOCK = 2880
 _CARD = 80
 _MOST_CARDS = 10_000
 _MOST_HDUS = 10_000
+_GOES_ON = re.compile(rb"&' *(/.*)?\Z")
 _FARTHEST = 2**62  # bytes; seek takes no more than 63 bits
 _RAW_TYPES = {8: 'u1', 16: '>i2', 32: '>i4', 64: '>i8', -32: '>f4', -64: '>f8'}
 _PACKERS = {b'\x1f\x8b': ('gzip', gzip.open), b'BZ': ('bzip2', bz2.open)}
@@ -60,10 +62,9 @@ class _Hdu:
 
     @property
     def is_image(self) -> bool:
-        kind = str(self.header.get('XTENSION', 'IMAGE')).strip()
-        return self.tiled or (
-            kind in ('IMAGE', 'IUEIMAGE') and len(self.axes) > 0 and self.header.get('GROUPS') is not True
-        )
+        kind = _kind(self.header) if self.index else 'IMAGE'
+        groups = headers.value(self.header, 'GROUPS') is True
+        return self.tiled or (kind in ('IMAGE', 'IUEIMAGE') and len(self.axes) > 0 and not groups)
 
 
 @dataclass(eq=False)
@@ -690,7 +691,7 @@ def walk(file: BinaryIO, path: str) -> Iterator[_Hdu]:
         raw = _header_bytes(file, path, index)
         if raw is None:
             return
-        header = fits.Header.fromstring(raw)
+        header = fits.Header.fromstring(_without_strays(raw))
         axes, size, tiled = _layout(header, path, index)
         offset = position + len(raw)
         yield _Hdu(
@@ -716,6 +717,17 @@ def _header_bytes(file: BinaryIO, path: str, index: int) -> bytes | None:
     raise Failure(f'the header of HDU {index} has no END card', path)
 
 
+def _without_strays(raw: bytes) -> bytes:
+    """A header in which a CONTINUE card that continues nothing is a comment; astropy adds it to any card before it."""
+    if b'CONTINUE' not in raw:
+        return raw
+    cards = [raw[start : start + _CARD] for start in range(0, len(raw), _CARD)]
+    for place, card in enumerate(cards):
+        if card.startswith(b'CONTINUE') and not (card[8:10] == b'  ' and _GOES_ON.search(cards[place - 1])):
+            cards[place] = b'COMMENT ' + card[8:]
+    return b''.join(cards)
+
+
 def _end_in(block: bytes) -> bool:
     place = block.find(b'END     ')
     while place >= 0 and place % _CARD:
@@ -727,14 +739,19 @@ def _layout(header: fits.Header, path: str, index: int) -> tuple[tuple[int, ...]
     """Axes in FITS order, bytes of data, and whether the HDU is a tile-compressed image."""
     bytes_each = _raw_type(header, path, index).itemsize
     axes = _axes(header, '', path, index)
-    groups = header.get('GROUPS') is True and axes[:1] == (0,)
+    groups = axes[:1] == (0,) and headers.value(header, 'GROUPS') is True
     pixels = math.prod(axes[1:] if groups else axes) if axes else 0
     size = bytes_each * _integer(header, 'GCOUNT', path, 1) * (_integer(header, 'PCOUNT', path, 0) + pixels)
     if size < 0:
         raise Failure(f'PCOUNT or GCOUNT of HDU {index} is negative', path)
-    if str(header.get('XTENSION', '')).strip() == 'BINTABLE' and header.get('ZIMAGE') is True:
+    if index and _kind(header) == 'BINTABLE' and headers.value(header, 'ZIMAGE') is True:
         return _axes(header, 'Z', path, index), size, True
     return axes, size, False
+
+
+def _kind(header: fits.Header) -> str:
+    """What an extension is: IMAGE, BINTABLE."""
+    return str(headers.value(header, 'XTENSION')).strip()
 
 
 def _raw_type(header: fits.Header, path: str, index: int) -> np.dtype:

@@ -23,6 +23,7 @@ from typing import Self
 
 from fitsutils import __version__
 from fitsutils.errors import Failure, visible
+from fitsutils.files import output
 
 _ESCAPE = re.compile(rb'\\x([0-9a-f]{2})')
 _WORDS = {'rename': 'renamed', 'copy': 'copied', 'link': 'linked'}
@@ -512,9 +513,7 @@ def _refuse_existing(path: str) -> None:
 
 
 def _copy(old: str, new: str) -> None:
-    from fitsutils.files import writer  # here, because it loads astropy, and renaming does not need it
-
-    with open(old, 'rb') as source, writer.complete_file(new) as target:
+    with open(old, 'rb') as source, output.complete_file(new) as target:
         before = os.fstat(source.fileno())
         shutil.copyfileobj(source, target, 1 << 20)
         target.flush()
