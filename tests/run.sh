@@ -20,7 +20,7 @@ if ! [ -x .venv/bin/python ]; then
 fi
 state="$root $(cksum setup.cfg pyproject.toml fitsutils/__init__.py)"
 if [ "$(cat .venv/tests-state 2>/dev/null)" != "$state" ]; then
-    .venv/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[test]' || exit 1
+    .venv/bin/python -m pip install --quiet --quiet --disable-pip-version-check --editable '.[test]' || exit 1
     echo "$state" >.venv/tests-state
 fi
 PATH=$root/.venv/bin:$PATH

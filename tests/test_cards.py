@@ -81,7 +81,8 @@ def test_cards_that_can_be_repaired(tmp_path, line, key, value):
         "CRVAL1  = 'none'", 'CRVAL1  =', "DATE-OBS= 'M31'", "DATE-OBS= '2021-13-45'", 'DATE-FOO= 5',
         "DATE-OBS= '2021-02-27T25:61:00'", 'EXPTIME = NaN', 'EXPTIME = 1E400', "OBJECT  = 'no end",
         'CDELT1  =                  0.0', 'CRDER1  =                   -1',
-        "TCTYP1  = 'RA'", 'TELESCOP=', 'CRVAL1  =           (1.0,2.0)', 'X       = 1 2 3', '= = 0A',
+        "TCTYP1  = 'RA'", 'TELESCOP=', 'CRVAL1  =           (1.0,2.0)', 'X       = 1 2 3',
+        'WCSAXES = 12345678901234567890123', '= = 0A',
         'AIRMASS = 1.5 no slash',
     ],
 )  # fmt: skip

@@ -495,9 +495,10 @@ class TestDamage:
     def test_malformed_cards_leave_the_others_alone(self, tmp_path):
         odd = ["OBJECT  = 'no end", 'EXPTIME = 1 2 3', 'lower   = 3', 'FILTER  =R', 'AIRMASS = 1.2.3 / two points']
         odd += ["TEL\xe9SC  = 'a'", "OBSERVER= 'J\xf8rgen'", 'GAIN    = 2.5', 'GAIN    = 7', '= ', 'X       = \x1b[31m']
+        odd += ["GROUPS  = 'x", 'XTENSION= 1 2', 'PCOUNT  =', "EXTNAME = 'x", 'BLANK   = 1 2', 'INHERIT = what']
         with warnings.catch_warnings():
             warnings.simplefilter('ignore', FileWarning)
-            image = opened(raw_file(tmp_path / 'a.fits', [*CARDS, *odd], DATA))
+            image = opened(raw_file(tmp_path / 'a.fits', [*CARDS, "CONTINUE  'nothing'", *odd], DATA))
         assert image.header['GAIN'] == 2.5
         same(reader.read_pixels(image), np.arange(63).reshape(7, 9))
 

@@ -200,7 +200,11 @@ def _fitted_number(key: str, content: Any) -> int | float | None:
     number = content if type(content) in (int, float) else headers.as_number(content)
     if number is None or (_NOT_NEGATIVE.match(key) and number < 0) or (_NOT_ZERO.match(key) and number == 0):
         return None
-    return int(number) if _WHOLE.match(key) and type(number) is not int else number
+    if not _WHOLE.match(key):
+        return number
+    if abs(number) >= 2**31:  # other programs keep it in 32 bits
+        return None
+    return number if type(number) is int else int(number)
 
 
 def _fitted_date(content: str) -> str | None:

@@ -823,7 +823,8 @@ def _image_header(path: str, hdu: _Hdu) -> fits.Header:
     """The header as an image's: that of a tile-compressed one is turned back by astropy."""
     if not hdu.tiled:
         return hdu.header
-    with _damaged_tiles(path), fits.open(path) as hdus:
+    # astropy would not close a file of its own where it fails.
+    with open_bytes(path) as file, _damaged_tiles(path), fits.open(file) as hdus:
         return hdus[hdu.index].header.copy()
 
 

@@ -127,7 +127,7 @@ def _ecsv(columns: Sequence[str], rows: Rows) -> str:
 
 def _ecsv_type(values: Sequence[Any]) -> str:
     kinds = {type(value) for value in values if _text(value)}
-    if kinds == {int} and any(abs(value) >= 2**63 for value in values if value is not None):
+    if kinds == {int} and any(abs(value) >= 2**63 for value in values if type(value) is int):
         return 'string'
     for names, kind in (({bool}, 'bool'), ({int}, 'int64'), ({int, float}, 'float64')):
         if kinds and kinds <= names:

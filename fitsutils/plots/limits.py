@@ -16,6 +16,7 @@ Limits = tuple[float, float]
 
 _SAMPLES = 1000  # of zscale, as IRAF and astropy have it
 _COLUMNS = 50  # half as many, of a narrow image half of its own, are enough for a fair sample
+_LARGEST = float(np.finfo(np.float64).max)
 _CHUNK = 1 << 22  # pixels that are looked at in one go
 
 
@@ -148,5 +149,5 @@ def _widened(low: float, high: float) -> Limits:
         return 0.0, 1.0
     if low == high:
         away = max(0.5, abs(low) * 1e-3)
-        return low - away, high + away
+        return max(low - away, -_LARGEST), min(high + away, _LARGEST)
     return low, high
