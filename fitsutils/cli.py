@@ -458,12 +458,14 @@ class _Killed(BaseException):
 
 
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_caught: list[int] = []  # the signal that ends this run
 
 
 def _raise_killed(number: int, _frame: object) -> NoReturn:
     for other in _ENDING:
         if signal.getsignal(other) is _raise_killed:  # a second Ctrl-C must not stop the cleaning up
             signal.signal(other, signal.SIG_IGN)
+    _caught.append(number)
     raise _Killed(number)
 
 
@@ -542,17 +544,23 @@ def run(build_parser: Callable[[], Parser], verb: Verb, argv: Sequence[str] | No
     """
     # Nothing here needs a matrix library's threads, and numpy would start one for each core at import.
     os.environ.setdefault('OPENBLAS_NUM_THREADS', '1')
+    if not os.access(os.path.expanduser('~'), os.R_OK | os.X_OK):
+        # astropy looks for settings there, and stumbles over a folder that it may not read.
+        os.environ['HOME'] = '/nonexistent'
     parser = build_parser()
+    _caught.clear()
     try:
         with _signals(), _spoken_warnings(parser.prog), _whole_output():
             return _outcome(parser, verb, sys.argv[1:] if argv is None else argv)
-    except _Killed as death:
-        _die(death.args[0])
-    except BrokenPipeError:
-        # Nobody reads any more: end as other Unix filters do.
-        if sys.stdout is not None:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        _die(signal.SIGPIPE)
+    except BaseException as error:
+        # Code that a signal interrupts may turn _Killed into an error of its own, as numpy's import does.
+        if _caught:
+            _die(_caught[0])
+        if not isinstance(error, BrokenPipeError):
+            raise
+    if sys.stdout is not None:  # nobody reads any more: end as other Unix filters do
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    _die(signal.SIGPIPE)
 
 
 @contextlib.contextmanager

@@ -67,6 +67,16 @@ def test_missing_pixels_stay_missing_and_are_not_counted():
         assert undefined == 0
 
 
+@pytest.mark.parametrize('operator', arithmetic.OPERATORS[:-1])
+def test_infinite_pixels_are_missing(operator):
+    image, operand = np.array([np.inf, 3.0, -np.inf], 'f4'), np.array([2.0, np.inf, 0.0], 'f4')
+    assert np.isnan(arithmetic.operate(image, operator, operand)[0]).all()
+
+
+def test_a_number_may_be_infinite():
+    np.testing.assert_array_equal(arithmetic.operate(np.array([2.0, 5.0]), 'min', np.inf)[0], [2, 5])
+
+
 def test_roots_of_negative_numbers_are_counted():
     found, undefined = arithmetic.operate(np.array([-4.0, 4.0]), '^', 0.5)
     assert undefined == 1
@@ -134,6 +144,8 @@ def test_as_type_rounds(values, dtype, wanted):
         ([32767.6], 'i2', 'do not fit'),
         ([np.nan, 1], 'i4', '1 pixels are NaN or infinite'),
         ([1e39], 'f4', 'beyond the range of float32'),
+        (np.float32([2**31]), 'i4', 'do not fit into int32'),
+        (np.float32([2**32]), 'u4', 'do not fit into uint32'),
     ],
 )
 def test_as_type_refuses_what_would_wrap(values, dtype, match):

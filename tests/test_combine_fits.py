@@ -261,6 +261,9 @@ def test_more_than_999_inputs_are_listed_in_a_table(tmp_path, monkeypatch, make_
         (['f.?.fit', '-o', 'o.fit', '--section', '[1:99,1:2]'], 1, 'goes beyond the image'),
         (['float.fit', '-o', 'o.fit', '-s', '2'], 1, 'only integer data can be shifted'),
         (['f.?.fit', '-o', 'o.fit', '-s', '60'], 1, 'uint16 data can not be shifted by 60 bits'),
+        (['f.?.fit', '-o', 'o.fit', '-s', '-70000'], 1, 'uint16 data can not be shifted by -70000 bits'),
+        (['f.?.fit', '-o', 'o.fit', '-c', 'min', '-d', 'inf'], 2, 'is not N or NLOW,NHIGH'),
+        (['f.?.fit', '-o', 'o.fit', '-c', 'min', '-d', 'nan'], 2, 'is not N or NLOW,NHIGH'),
         (['f.1.fit', 'dark.fit', '-o', 'o.fit', '-n', 'mean'], 1, 'dark.fit: its mean is 0'),
         (['dark.fit', '-o', 'o.fit', '-u'], 1, 'mean of the result is 0'),
         (['f.?.fit', '-o', 'o.fit', '--dtype', 'uint8'], 1, 'do not fit into uint8'),
@@ -301,6 +304,31 @@ def test_a_file_that_turns_out_bad_while_it_is_read(frames, capsys):
     assert 'f.2.fit' in capsys.readouterr().err
     run('f.?.fit', '-m', 'mean', '-o', 'out.fit', '--skip-bad')
     close('out.fit', np.delete(frames.astype('f8'), 1, axis=0).mean(0))
+
+
+def test_a_sum_beyond_float32(tmp_path, monkeypatch, make_image):
+    monkeypatch.chdir(tmp_path)
+    make_image('big.fit', np.full((2, 3), 3e38, 'f4'))
+    run('big.fit', 'big.fit', '-m', 'sum', '-o', 'out.fit')
+    found = fits.getdata('out.fit')
+    assert found.dtype == '>f8'
+    np.testing.assert_allclose(found, 6e38, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    'cards',
+    [
+        {'EXPTIME': 1e300},
+        {'EXPTIME': 1e308},
+        {'EXPTIME': 1e9, 'DATE__OBS': '9999-12-31'},
+        {'DATE__OBS': '9999-12-31T23:59:59.9999'},
+    ],
+)
+def test_times_that_no_calendar_holds(tmp_path, monkeypatch, make_image, cards):
+    monkeypatch.chdir(tmp_path)
+    make_image('t.fit', np.ones((2, 3), 'f4'), **{'DATE__OBS': '2021-02-27', **cards})
+    run('t.fit', 't.fit', '-m', 'sum', '-o', 'out.fit')
+    np.testing.assert_array_equal(fits.getdata('out.fit'), np.full((2, 3), 2))
 
 
 def test_frames_that_do_not_belong_together_are_a_warning(frames, make_image, capsys):

@@ -177,6 +177,19 @@ def test_bands_stay_within_the_memory():
     assert combining.band_rows(1000, 4096, np.dtype('f4'), 10**6) == 0
 
 
+def test_values_beyond_float32_make_the_result_float64():
+    result = np.ones((4, 3), 'f4')
+    assert combining.with_rows(result, 1, np.full((2, 3), 7.0)) is result
+    wide = combining.with_rows(result, 3, np.full((1, 3), 6e38))
+    assert wide.dtype == np.float64
+    np.testing.assert_array_equal(wide, [[1] * 3, [7] * 3, [7] * 3, [6e38] * 3])
+
+
+def test_scaled_values_beyond_float32_are_not_missing():
+    band = np.full((2, 1, 3), 3e38, 'f4')
+    np.testing.assert_allclose(combine(band, 'mean', scales=np.array([1.0, 10.0])), 1.65e39, rtol=1e-6)
+
+
 def test_count_missing():
     assert combining.count_missing(np.array([1, np.nan, np.inf])) == 2
 
@@ -212,6 +225,12 @@ def test_levels_leave_missing_pixels_out():
     pixels = np.array([1.0, np.nan, 3.0, np.inf, 8.0], 'f4')
     assert [scaling.level(pixels, name) for name in ('mean', 'median', 'sum')] == [4.0, 3.0, 12.0]
     assert np.isnan(scaling.level(np.array([np.nan]), 'mean'))
+
+
+@pytest.mark.parametrize('dtype', ['u4', 'i8', 'u8'])
+def test_levels_of_large_integers_do_not_wrap(dtype):
+    pixels = np.full((40, 50), np.iinfo(dtype).max, dtype)
+    assert scaling.level(pixels, 'sum') == pytest.approx(2000 * float(np.iinfo(dtype).max))
 
 
 def test_factors():

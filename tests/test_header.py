@@ -319,3 +319,16 @@ class TestCards:
     def test_statistics(self):
         cards = headers.statistic_cards({'num': 12, 'q97.5': 3.0, 'rms': float('nan'), 'mean': 1.5})
         assert [card[:2] for card in cards] == [('NPOINTS', 12), ('QUANT975', 3.0), ('RMS', None), ('MEAN', 1.5)]
+
+
+@pytest.mark.parametrize(
+    'text',
+    ['9999-12-31T23:59:60.9999', '0001-01-01T00:00:00+05:00', '9999-12-31 23:59:59 -0900', '9999-12-31T24:00:00'],
+)
+def test_dates_beyond_the_calendar_are_no_dates(text):
+    assert headers.parse_date(text) is None
+
+
+def test_the_last_moment_of_the_calendar_is_written_all_the_same():
+    assert headers.date_text(datetime.datetime.max).startswith('9999-12-31T23:59:59')
+    assert headers.observation_time({'DATE-OBS': '9999-12-31', 'TIME-OBS': '23:59:60.9'}) is None

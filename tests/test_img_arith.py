@@ -267,6 +267,11 @@ def test_commands_chain_through_a_pipe(night, capsys, monkeypatch):
     assert [line.split()[1] for line in capsys.readouterr().out.splitlines()[1:]] == [str(NX * NY)] * 3
 
 
+def test_a_device_is_no_root(night, capsys):
+    run('night.0001.fit', '+', '1', '-o', '/dev/null')
+    assert capsys.readouterr().out == '/dev/null\n'
+
+
 def test_n_copies_combined_and_subtracted_leave_nothing(night, pixels_of):
     assert combine_fits.main(['night.0001.fit,night.0001.fit,night.0001.fit', '-m', 'mean', '-o', 'mean.fit']) == 0
     run('night.0001.fit', '-', 'mean.fit', '-o', 'zero.fit')

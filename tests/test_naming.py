@@ -121,3 +121,9 @@ def test_one_output_is_no_folder(tmp_path):
     for folder in (str(tmp_path), 'new/'):
         with pytest.raises(UsageError, match='is a folder'):
             naming.one_output(folder)
+
+
+@pytest.mark.parametrize('template', ['{OBJECT|}/{n}', '{OBJECT|}/etc/{n}', 'a/{OBJECT|}/{n}'])
+def test_a_missing_value_chooses_no_folder(template):
+    with pytest.raises(Failure, match='a missing value'):
+        naming.parse_template(template, '.fit').path('old.fit', 1, 4, lambda key: None)

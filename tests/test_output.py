@@ -63,6 +63,13 @@ class TestCheckOutputs:
 
 
 class TestText:
+    @pytest.mark.parametrize('policy', ['append', 'force'])
+    def test_never_over_a_fits_file(self, tmp_path, policy):
+        path = tmp_path / 'a.fits'
+        path.write_bytes(b'SIMPLE  =                    T')
+        with pytest.raises(Failure, match='it is a FITS file'):
+            outputs.check_text(str(path), [], **{policy: True})
+
     def test_to_a_file(self, tmp_path):
         path = str(tmp_path / 't.log')
         assert outputs.write_text(path, 'one\n') == path

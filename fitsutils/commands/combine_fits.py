@@ -59,7 +59,7 @@ def build_parser() -> cli.Parser:
 
 def _drop(text: str) -> tuple[int, int]:
     numbers = cli.number_list(text)
-    if len(numbers) > 2 or any(number < 0 or number != int(number) for number in numbers):
+    if len(numbers) > 2 or any(number < 0 or not number.is_integer() for number in numbers):
         raise argparse.ArgumentTypeError(f'{text.strip()!r} is not N or NLOW,NHIGH')
     return int(numbers[0]), int(numbers[-1])
 
@@ -167,12 +167,12 @@ def _combined(images: Sequence[Any], recipe: Any, args: argparse.Namespace, job:
         if args.method == 'average' and args.argument is not None:
             weights = _levels(images, args.argument, args, job)
         result = pixels.combining.new_result(images[0].shape, [image.dtype for image in images], recipe.shift)
-        flat, height = result.reshape(-1, result.shape[-1]), _band_height(images, recipe, args)
-        with job.progress(len(flat), 'rows') as progress:
-            for start in range(0, len(flat), height):
-                band = files.stack.read_band(images, start, min(start + height, len(flat)))
-                rows = slice(start, start + band.shape[1])
-                flat[rows] = pixels.combining.combine_band(band, recipe, scales=scales, weights=weights)
+        number, height = images[0].rows, _band_height(images, recipe, args)
+        with job.progress(number, 'rows') as progress:
+            for start in range(0, number, height):
+                band = files.stack.read_band(images, start, min(start + height, number))
+                values = pixels.combining.combine_band(band, recipe, scales=scales, weights=weights)
+                result = pixels.combining.with_rows(result, start, values)
                 progress.step(band.shape[1])
     if args.planes:
         result = result.reshape(result.shape[-2:])

@@ -96,7 +96,7 @@ def _check(args: argparse.Namespace) -> None:
     unknown = [name for name in args.stats if not pixels.stats.is_statistic(name)]
     if unknown or not args.stats:
         raise UsageError(f'-s {",".join(unknown)}: there is no such statistic; see --help')
-    if args.clip is not None and not args.clip > 0:
+    if args.clip is not None and not 0 < args.clip < float('inf'):
         raise UsageError(f'--clip {args.clip:g}: the limit must be positive')
     if args.hist and not _makes_bins(*args.hist):
         raise UsageError('--hist takes LO,HI,STEP with LO < HI and STEP > 0, for at most ten million bins')

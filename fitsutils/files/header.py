@@ -39,6 +39,7 @@ _BARE_DATE = re.compile(r'((?:18|19|20)\d\d)(\d\d)(\d\d)\Z')
 _OLD_DATE = re.compile(r'(\d\d)/(\d\d)/(\d\d)\Z')
 _CLOCK = re.compile(r'(\d\d?):(\d\d):(\d\d)(?:\.(\d*))?Z?\Z')
 _YEAR = re.compile(r'(?<!\d)\d{4}(?!\d)')
+_LAST_MOMENT = datetime.datetime(9999, 12, 31, 23, 59, 59)
 _MJD_ZERO = datetime.datetime(1858, 11, 17)
 _JD_OF_MJD = 2400000.5
 _DAY_KEYS = (('MJD-OBS', 0.0), ('MJD-BEG', 0.0), ('MJD', 0.0), ('JD', _JD_OF_MJD), ('JD-OBS', _JD_OF_MJD))
@@ -322,7 +323,7 @@ def observation_time(header: fits.Header) -> datetime.datetime | None:
     if _has_clock(text):
         return first
     if (clock := _clock(header)) is not None:
-        return first + clock
+        return first + clock if first < _LAST_MOMENT - clock else None
     finer = [moment for text, moment in moments if _has_clock(text)] + [_day_number(header) or first]
     return next((moment for moment in finer if abs(moment - first) < datetime.timedelta(days=2)), first)
 
@@ -371,7 +372,7 @@ def parse_date(text: str) -> datetime.datetime | None:
             return datetime.datetime(int(match[1]), int(match[2]), int(match[3]))
         if match := _OLD_DATE.match(word):
             return datetime.datetime(1900 + int(match[3]), int(match[2]), int(match[1]))
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     return _guessed_date(word)
 
@@ -390,11 +391,9 @@ def _guessed_date(word: str) -> datetime.datetime | None:
 
     try:
         moment = parser.parse(word, default=datetime.datetime(1, 1, 1), tzinfos=_zone)
+        return moment if moment.tzinfo is None else moment.astimezone(datetime.timezone.utc).replace(tzinfo=None)
     except (ValueError, OverflowError):
         return None
-    if moment.tzinfo is not None:
-        moment = moment.astimezone(datetime.timezone.utc).replace(tzinfo=None)
-    return moment
 
 
 def _zone(name: str | None, offset: int | None) -> datetime.timezone:
@@ -453,7 +452,7 @@ def date_text(moment: datetime.datetime) -> str:
     str
         ``YYYY-MM-DDThh:mm:ss.sss``.
     """
-    rounded = moment + datetime.timedelta(microseconds=500)
+    rounded = min(moment, _LAST_MOMENT) + datetime.timedelta(microseconds=500)
     return rounded.isoformat(timespec='milliseconds')
 
 
@@ -525,7 +524,7 @@ def parse_card(text: str) -> tuple[str, Any]:
 
 
 _STRUCTURAL = re.compile(
-    r'(SIMPLE|XTENSION|BITPIX|NAXIS\d*|EXTEND|PCOUNT|GCOUNT|GROUPS|END|BSCALE|BZERO|BLANK|CHECKSUM|DATASUM|INHERIT|TFIELDS|THEAP|BLOCKED'
+    r'(SIMPLE|XTENSION|BITPIX|NAXIS\d*|EXTEND|PCOUNT|GCOUNT|GROUPS|END|BSCALE|BZERO|BLANK|CHECKSUM|DATASUM|INHERIT|CONTINUE|TFIELDS|THEAP|BLOCKED'
     r'|(TTYPE|TFORM|TUNIT|TSCAL|TZERO|TNULL|TDIM|TDISP|TBCOL)\d+|PSCAL\d+|PZERO\d+|PTYPE\d+'
     r'|ZIMAGE|ZSIMPLE|ZEXTEND|ZBITPIX|ZNAXIS\d*|ZTILE\d+|ZCMPTYPE|ZNAME\d+|ZVAL\d+|ZQUANTIZ|ZDITHER0|ZTENSION|ZPCOUNT|ZGCOUNT'
     r'|ZBLANK|ZSCALE|ZZERO|ZHECKSUM|ZDATASUM|ZMASKCMP|ZBLOCKED)\Z'

@@ -181,6 +181,8 @@ def one_output(output: str, compress: str | None = None) -> str:
 def _given_names(inputs: Sequence[str], output: str | None, prefix: str) -> list[str] | None:
     if output is None or output.endswith('/') or os.path.isdir(output):
         return None
+    if os.path.exists(output) and not os.path.isfile(output):  # a device or a pipe is no root
+        return [output] * len(inputs)
     if len(inputs) == 1 and is_fits_name(output):
         return [os.path.join(os.path.dirname(output), prefix + os.path.basename(output))]
     names = split_commas(output)
@@ -332,6 +334,10 @@ class Template:
         own = '' if self.has_folder else os.path.dirname(old)
         words = [part if isinstance(part, str) else _filled(part, old, number, digits, value) for part in self.parts]
         name = ''.join(words) + _packed_tail(self.tail, old)
+        if name.startswith('/') and not words[0].startswith('/'):
+            raise Failure(f'a missing value would make {name} of the new name: in the folder of all folders', old)
+        if '' in name.split('/')[1:]:
+            raise Failure(f'a missing value leaves a folder without a name: {name}', old)
         if any(len(os.fsencode(piece)) > _LONGEST_NAME for piece in name.split('/')):
             raise Failure(f'the new name has more than {_LONGEST_NAME} bytes: {name}', old)
         return os.path.join(own if folder is None else folder, name)

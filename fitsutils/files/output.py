@@ -223,6 +223,12 @@ def write_text(path: str | None, text: str, *, append: bool = False) -> str | No
     return path
 
 
+def _is_fits(path: str) -> bool:
+    with contextlib.suppress(OSError), open(path, 'rb') as file:
+        return file.read(10) == b'SIMPLE  = '
+    return False
+
+
 def check_text(
     path: str | None, inputs: Iterable[str], *, append: bool = False, force: bool = False, skip_existing: bool = False
 ) -> bool:
@@ -257,4 +263,6 @@ def check_text(
         raise UsageError('--append excludes --force and --skip-existing')
     if append and _identity(path) is not None and _identity(path) in map(_identity, inputs):
         raise Failure('it is an input', path)
+    if (force or append) and os.path.isfile(path) and _is_fits(path):
+        raise Failure('it is a FITS file, and a text neither replaces it nor is added to it', path)
     return check_outputs([path], inputs, force=force or append, skip_existing=skip_existing)[0]

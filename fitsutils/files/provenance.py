@@ -1,5 +1,6 @@
 """The header of a combination: what went into it, and what it stands for in time."""
 
+import contextlib
 import dataclasses
 import datetime
 import re
@@ -101,8 +102,8 @@ def combined_header(
 
 def _set_times(header: fits.Header, images: Sequence[Any], name: str) -> None:
     exposures = [headers.exposure(image.header) for image in images]
-    if None not in exposures:
-        total = float(np.sum(exposures))
+    total = np.inf if None in exposures else sum(exposures)
+    if np.isfinite(total):
         seconds = total if name == 'sum' else total / len(exposures)
         for key in headers.ALIASES['EXPTIME']:
             if headers.as_number(headers.value(header, key)) is not None:
@@ -110,6 +111,11 @@ def _set_times(header: fits.Header, images: Sequence[Any], name: str) -> None:
     starts = [headers.observation_time(image.header) for image in images]
     if None in starts:
         return
+    with contextlib.suppress(OverflowError):  # times that no calendar holds are left out
+        _set_dates(header, starts, exposures)
+
+
+def _set_dates(header: fits.Header, starts: Sequence[datetime.datetime], exposures: Sequence[float | None]) -> None:
     spans = [datetime.timedelta(seconds=seconds or 0.0) for seconds in exposures]
     ends = [start + span for start, span in zip(starts, spans, strict=True)]
     first = starts[0]

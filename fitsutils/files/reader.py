@@ -35,6 +35,7 @@ from fitsutils.files.section import Region
 _BLOCK = 2880
 _CARD = 80
 _MOST_CARDS = 10_000
+_MOST_COLUMNS = 999  # the standard's own limit
 _MOST_HDUS = 10_000
 _GOES_ON = re.compile(rb"&' *(/.*)?\Z")
 _FARTHEST = 2**62  # bytes; seek takes no more than 63 bits
@@ -745,6 +746,8 @@ def _layout(header: fits.Header, path: str, index: int) -> tuple[tuple[int, ...]
     if size < 0:
         raise Failure(f'PCOUNT or GCOUNT of HDU {index} is negative', path)
     if index and _kind(header) == 'BINTABLE' and headers.value(header, 'ZIMAGE') is True:
+        if not 0 < _integer(header, 'TFIELDS', path, 0) <= _MOST_COLUMNS:
+            raise Failure(f'TFIELDS of HDU {index} is not a number of columns from 1 to {_MOST_COLUMNS}', path)
         return _axes(header, 'Z', path, index), size, True
     return axes, size, False
 
@@ -892,7 +895,9 @@ def _pixel_type(raw: np.dtype, scale: tuple[float, float, int | None]) -> np.dty
     integer = _offset_type(raw, scale)
     if integer is not None and scale[2] is None:
         return integer
-    return np.dtype('f4') if raw.itemsize < 4 or raw == np.dtype('>f4') else np.dtype('f8')
+    if raw == np.dtype('>f4') or (raw.itemsize < 4 and abs(scale[1] / scale[0]) + 2 ** (8 * raw.itemsize) <= 2**24):
+        return np.dtype('f4')
+    return np.dtype('f8')  # also where BZERO is so large that float32 would not tell neighbouring values apart
 
 
 def _row_numbers(shape: tuple[int, ...], slices: tuple[slice, ...]) -> NDArray[np.intp]:

@@ -20,6 +20,10 @@ _FUNCTIONS: dict[str, Callable[..., NDArray]] = {
 }
 
 
+# These make a finite pixel out of one that is missing: 5 min inf, 1 / inf, NaN ^ 0.
+_HIDES_MISSING = ('min', 'max', '/', '^')
+
+
 def working_type(dtype: DTypeLike) -> np.dtype:
     """The float type that holds every value of a pixel type exactly, or best.
 
@@ -68,7 +72,7 @@ def operate(
     -------
     pixels : ndarray
         Shape of `image`; float32, or float64 where an input needs it or the
-        values go beyond float32. NaN in an input is NaN here.
+        values go beyond float32. NaN or infinite pixels of an input are NaN here.
     undefined : int
         Pixels that have no finite value although both inputs have: divisions by 0, roots of negative numbers.
 
@@ -89,9 +93,9 @@ def operate(
     kind = np.promote_types(working_type(image.dtype), working_type(getattr(operand, 'dtype', 'f4')))
     with np.errstate(all='ignore'):
         pixels = _computed(image, operator, operand, kind)
-        if operator == '^':  # 1 ^ NaN and NaN ^ 0 are 1 to the C library
-            pixels[np.isnan(image) | np.isnan(operand)] = np.nan
         undefined = 0
+        if operator in _HIDES_MISSING:
+            pixels[_missing(image) | _missing(operand)] = np.nan
         if not np.isfinite(pixels).all():
             pixels, undefined = _mended(pixels, image, operator, operand, divide_by_zero)
     return pixels, undefined
@@ -123,7 +127,15 @@ def _mended(
         pixels[undefined & ~by_zero] = np.nan
     else:
         pixels[undefined] = np.nan
+    pixels[_missing(image) | _missing(operand)] = np.nan
     return pixels, int(np.count_nonzero(undefined))
+
+
+def _missing(values: NDArray | float) -> NDArray[np.bool_]:
+    """Pixels without a value, infinite ones too; a number that the user gives is what it is."""
+    if isinstance(values, np.ndarray) and values.dtype.kind == 'f':
+        return ~np.isfinite(values)
+    return np.zeros(np.shape(values), bool)
 
 
 def _filled(image: NDArray, operand: NDArray | float) -> NDArray:
@@ -177,8 +189,10 @@ def as_type(pixels: NDArray, dtype: DTypeLike) -> NDArray:
         )
     rounded = np.rint(pixels) if pixels.dtype.kind == 'f' else pixels
     low, high = np.iinfo(wanted).min, np.iinfo(wanted).max
-    if rounded.size and (rounded.min() < low or rounded.max() > high):
-        raise ValueError(f'pixels from {rounded.min()} to {rounded.max()} do not fit into {wanted} ({low} to {high})')
+    # As Python's own numbers: a float32 limit would be rounded up to a value that wraps.
+    least, most = (rounded.min().item(), rounded.max().item()) if rounded.size else (0, 0)
+    if least < low or most > high:
+        raise ValueError(f'pixels from {least} to {most} do not fit into {wanted} ({low} to {high})')
     return rounded.astype(wanted)
 
 

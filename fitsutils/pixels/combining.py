@@ -87,7 +87,11 @@ def _scaled(band: NDArray, scales: NDArray | None) -> NDArray:
     if scales is None:
         return band
     kind = working_type(band.dtype)
-    return np.multiply(band, np.asarray(scales, kind)[:, None, None], dtype=kind)
+    with np.errstate(over='ignore'):
+        scaled = np.multiply(band, np.asarray(scales, kind)[:, None, None], dtype=kind)
+    if kind == np.float32 and (np.isinf(scaled) & np.isfinite(band)).any():
+        scaled = np.multiply(band, np.asarray(scales, 'f8')[:, None, None], dtype='f8')
+    return scaled
 
 
 def _without_gaps(
@@ -229,8 +233,8 @@ def check_shift(dtype: np.dtype, bits: int) -> None:
     """
     if bits and dtype.kind not in 'iu':
         raise ValueError(f'only integer data can be shifted, and these are {dtype}')
-    if 8 * dtype.itemsize + bits > 63 and bits > 0:
-        raise ValueError(f'{dtype} data can not be shifted by {bits} bits to the left')
+    if bits < -63 or (bits > 0 and 8 * dtype.itemsize + bits > 63):
+        raise ValueError(f'{dtype} data can not be shifted by {bits} bits')
 
 
 def band_rows(images: int, width: int, dtype: np.dtype, memory: int) -> int:
@@ -284,6 +288,32 @@ def new_result(shape: tuple[int, ...], dtypes: Sequence[np.dtype], bits: int = 0
     if bits > 0 and max(8 * dtype.itemsize for dtype in dtypes) + bits > 24:
         kind = np.dtype('f8')
     return np.empty(shape, kind)
+
+
+def with_rows(result: NDArray, start: int, values: NDArray[np.float64]) -> NDArray:
+    """The result with a band of its rows filled in.
+
+    Parameters
+    ----------
+    result : ndarray
+        Shape (..., nx), float32 or float64; changed in place where its type holds the values.
+    start : int
+        First row of the band, numbered through all planes.
+    values : ndarray of float64
+        Shape (rows, nx).
+
+    Returns
+    -------
+    ndarray
+        The result, in float64 as soon as a value is beyond float32.
+    """
+    if result.dtype == np.float32:
+        with np.errstate(over='ignore'):
+            narrow = values.astype('f4')
+        if (np.isinf(narrow) & np.isfinite(values)).any():
+            result = result.astype('f8')
+    result.reshape(-1, result.shape[-1])[start : start + len(values)] = values
+    return result
 
 
 def count_missing(pixels: NDArray) -> int:

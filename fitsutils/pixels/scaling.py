@@ -32,7 +32,9 @@ def level(pixels: NDArray, statistic: str) -> float:
     """
     if statistic in ('mean', 'sum'):
         good = pixels[np.isfinite(pixels)] if pixels.dtype.kind == 'f' else pixels
-        total = float(good.sum(dtype='f8' if good.dtype.kind == 'f' else None))
+        # int64 holds the sum of any image of up to 32 bits, exactly; of wider integers it may not.
+        exact = good.dtype.kind in 'iu' and good.dtype.itemsize <= 4
+        total = float(good.sum(dtype='i8' if exact else 'f8'))
         return total if statistic == 'sum' else (total / good.size if good.size else np.nan)
     return float(stats.describe(stats.distribution(pixels), [statistic])[statistic])
 
