@@ -2,12 +2,12 @@
 
 import bz2
 import contextlib
-import gzip
 import io
 import os
 import shutil
+import zlib
 from collections.abc import Iterator, Sequence
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 from astropy.io import fits
@@ -58,13 +58,12 @@ def write_fits(path: str, parts: Sequence[Part | fits.BinTableHDU]) -> None:
         buffer = io.BytesIO()
         _write_parts(buffer, path, parts)
         if packed == '.gz':
-            # No name and no time in the gzip header: equal inputs give equal bytes.
-            with gzip.GzipFile(filename='', mode='wb', fileobj=file, mtime=0, compresslevel=6) as zipped:
-                zipped.write(buffer.getbuffer())
+            with _packing('gzip', file) as zipped:
+                zipped.write(buffer.getvalue())
         elif packed == '.fz':
             file.write(_tiled(buffer, path))
         else:
-            file.write(buffer.getbuffer())
+            file.write(buffer.getvalue())
 
 
 def _write_parts(file: BinaryIO, path: str, parts: Sequence[Part | fits.BinTableHDU]) -> None:
@@ -106,8 +105,8 @@ def _tiled(buffer: io.BytesIO, path: str) -> bytes:
 
 def _without_times(file: io.BytesIO, path: str) -> None:
     """Clear the moments that gzip writes into each tile: equal inputs give equal bytes."""
-    raw = file.getbuffer()
-    for hdu in reader.walk(file, path):
+    raw = file.getvalue()
+    for hdu in list(reader.walk(file, path)):
         if not hdu.tiled or not str(hdu.header['ZCMPTYPE']).startswith('GZIP'):
             continue
         width, rows = hdu.header['NAXIS1'], hdu.header['NAXIS2']
@@ -118,7 +117,8 @@ def _without_times(file: io.BytesIO, path: str) -> None:
         for place in places:
             start = hdu.offset + width * rows + int(place)
             if raw[start : start + 2] == b'\x1f\x8b':
-                raw[start + 4 : start + 8] = bytes(4)
+                file.seek(start + 4)
+                file.write(bytes(4))
 
 
 def _with_sums(file: io.BytesIO, path: str) -> bytes:
@@ -242,7 +242,7 @@ def update_header(path: str, index: int, cards: Sequence[tuple[str, object, str]
         lines = _edited(_lines(file.read(found.offset - found.start)), cards, history)
         if any(line.startswith(b'CHECKSUM=') for line in lines):
             lines = _summed(lines, checksum.sum_of_file(file, -(-found.size // _BLOCK) * _BLOCK))
-        with output.complete_file(path) as out, _packed_like(path, out) as target:
+        with output.complete_file(path) as out, _packing(reader.packing(path), out) as target:
             file.seek(0)
             target.write(file.read(found.start))
             target.write(_padded(lines))
@@ -292,15 +292,31 @@ def _padded(lines: Sequence[bytes]) -> bytes:
     return block + b' ' * (-len(block) % _BLOCK)
 
 
+class _Packer:
+    """A file that packs what is written to it.
+
+    Not gzip's own: that one writes once more when it is thrown away after a failure, and complains aloud.
+    """
+
+    def __init__(self, compressor: Any, file: BinaryIO) -> None:
+        self._compressor, self._file = compressor, file
+
+    def write(self, data: bytes | memoryview) -> None:
+        for start in range(0, len(data), _CHUNK):
+            self._file.write(self._compressor.compress(data[start : start + _CHUNK]))
+
+    def finish(self) -> None:
+        self._file.write(self._compressor.flush())
+
+
 @contextlib.contextmanager
-def _packed_like(path: str, file: BinaryIO) -> Iterator[BinaryIO]:
-    """The file itself, or one that packs what is written to it as `path` is packed."""
-    packing = reader.packing(path)
+def _packing(packing: str | None, file: BinaryIO) -> Iterator[BinaryIO | _Packer]:
+    """The file itself, or one that packs what is written to it: 'gzip', 'bzip2'."""
     if packing is None:
         yield file
-    elif packing == 'gzip':
-        with gzip.GzipFile(filename='', mode='wb', fileobj=file, mtime=0) as packed:
-            yield packed
-    else:
-        with bz2.open(file, 'wb') as packed:
-            yield packed
+        return
+    # 31 makes zlib write gzip's header, without a name and a time: equal inputs give equal bytes.
+    compressor = zlib.compressobj(6, zlib.DEFLATED, 31) if packing == 'gzip' else bz2.BZ2Compressor()
+    packer = _Packer(compressor, file)
+    yield packer
+    packer.finish()
