@@ -268,6 +268,7 @@ def test_more_than_999_inputs_are_listed_in_a_table(tmp_path, monkeypatch, make_
         (['dark.fit', '-o', 'o.fit', '-u'], 1, 'mean of the result is 0'),
         (['f.?.fit', '-o', 'o.fit', '--dtype', 'uint8'], 1, 'do not fit into uint8'),
         (['f.?.fit', '-o', '.'], 2, 'is a folder'),
+        (['f.?.fit', '-o', '-'], 2, 'an image does not go to standard output'),
     ],
 )
 def test_refusals_leave_nothing_behind(frames, make_image, tmp_path, capsys, words, status, match):

@@ -17,6 +17,7 @@ Examples
 """
 
 import argparse
+import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -76,7 +77,8 @@ def img_arith(args: argparse.Namespace, job: cli.Job) -> None:
                 )
                 _write(task, result, undefined, args.dtype, cards)
                 if undefined:
-                    job.say(f'{task.output}: {undefined} pixels have no value (division by zero or the like)')
+                    became = 'NaN' if math.isnan(args.divzero) else f'{args.divzero:g}, NaN where no division by zero'
+                    job.say(f'{task.output}: {undefined} pixels have no value (division by zero or the like): {became}')
                 job.wrote(task.output)
             progress.step()
 
@@ -114,6 +116,8 @@ def _plan(
         compress=args.compress,
     )
     number, operands = _operands(operand_words, args.null)
+    if isinstance(number, float) and not math.isfinite(number) and operator not in ('=', 'min', 'max'):
+        raise UsageError(f'{operator} {number:g} would leave no pixel a value')
     if len(operands) not in (0, 1, len(references)):
         raise UsageError(f'{len(references)} images and {len(operands)} operands: one is wanted, or as many')
     paths = [reference.path for reference in (*references, *operands)]

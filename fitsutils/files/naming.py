@@ -172,15 +172,22 @@ def one_output(output: str, compress: str | None = None) -> str:
     str
         The name, with ``.fits`` where it has no FITS suffix.
     """
+    _refuse_standard_output(output)
     if output.endswith('/') or os.path.isdir(output):
         raise UsageError(f'-o {output} is a folder; the one image needs a name')
     name = output if is_fits_name(output) or output.startswith('/dev/') else f'{output}.fits'
     return name if compress is None or name.endswith(f'.{compress}') else f'{name}.{compress}'
 
 
+def _refuse_standard_output(output: str) -> None:
+    if output == '-':
+        raise UsageError('-o - : an image does not go to standard output; give a file name')
+
+
 def _given_names(inputs: Sequence[str], output: str | None, prefix: str) -> list[str] | None:
     if output is None or output.endswith('/') or os.path.isdir(output):
         return None
+    _refuse_standard_output(output)
     if os.path.exists(output) and not os.path.isfile(output):  # a device or a pipe is no root
         return [output] * len(inputs)
     if len(inputs) == 1 and is_fits_name(output):
