@@ -2,10 +2,12 @@ import argparse
 import errno
 import io
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import warnings
+from pathlib import Path
 
 import pytest
 
@@ -297,3 +299,19 @@ class TestSignals:
         for settings in ({}, {'LC_ALL': 'C'}, {'PYTHONIOENCODING': 'ascii'}):
             done = subprocess.run([sys.executable, '-c', code], capture_output=True, env={**os.environ, **settings})
             assert (done.stdout, done.stderr) == (b'\xc3\xa9\xff\n', b'')
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or shutil.which('setpriv') is None, reason='only root can give up root')
+def test_a_home_that_may_not_be_read_is_no_obstacle(tmp_path, make_image):
+    """astropy looks for its settings there when it is imported."""
+    home = tmp_path / 'home'
+    home.mkdir(mode=0o700)
+    os.chown(home, 65534, 65534)
+    image = make_image(tmp_path / 'a.fits', [[1, 2, 3], [4, 5, 6]])
+    powers = '-dac_override,-dac_read_search'
+    words = ['setpriv', '--bounding-set', powers, '--inh-caps', powers, sys.executable]
+    launcher = Path(__file__).resolve().parents[1] / 'bin' / 'img_stats'
+    done = subprocess.run(
+        [*words, launcher, image], env={**os.environ, 'HOME': str(home)}, capture_output=True, text=True
+    )
+    assert (done.returncode, done.stderr) == (0, '')

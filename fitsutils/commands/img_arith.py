@@ -186,6 +186,7 @@ class _Operands:
         self._pixels: Any = None
 
     def get(self, operand: Any) -> Any:
+        """The number itself, or the image's pixels."""
         if isinstance(operand, float):
             return operand
         if self._image is None or self._image.part() != operand.part():

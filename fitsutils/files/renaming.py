@@ -183,6 +183,7 @@ class _Folders:
         self._good: set[tuple[str, str]] = set()
 
     def check(self, move: Move, deed: str) -> None:
+        """Refuse a move from or to a folder that does not allow it; a folder is looked at once."""
         source, target = os.path.dirname(move.old), os.path.dirname(move.new)
         if (source, target) in self._good:
             return
