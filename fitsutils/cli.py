@@ -5,6 +5,7 @@ answer at once.
 """
 
 import argparse
+import collections
 import contextlib
 import io
 import os
@@ -12,7 +13,7 @@ import signal
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NoReturn, TextIO
 
 from fitsutils import __version__
@@ -110,6 +111,34 @@ def word_list(text: str) -> list[str]:
 
 
 # The registry of shared options: a command names those that it has.
+def positive(text: str) -> int:
+    """A whole number from 1.
+
+    Parameters
+    ----------
+    text : str
+        The number.
+
+    Returns
+    -------
+    int
+        The number.
+
+    Raises
+    ------
+    argparse.ArgumentTypeError
+        When it is not one.
+
+    Examples
+    --------
+    >>> positive('2')
+    2
+    """
+    if not (text.strip().isascii() and text.strip().isdigit() and int(text) > 0):
+        raise argparse.ArgumentTypeError(f'{text.strip()!r} is not a whole number from 1')
+    return int(text)
+
+
 _SHARED: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
     'images': (('images',), {'nargs': '*', 'metavar': 'IMAGES',
         'help': "files, 'a.fit,b.00[1-9].fit', @list, @- (standard input), file[EXT], file[x1:x2,y1:y2]"}),
@@ -137,6 +166,8 @@ _SHARED: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
         'help': 'form of the text (default: table)'}),
     'memory': (('--memory',), {'metavar': 'SIZE', 'type': size,
         'help': 'memory for pixels, such as 500M or 2G (default: a quarter of RAM)'}),
+    'jobs': (('-j', '--jobs'), {'metavar': 'N', 'type': positive,
+        'help': 'threads (default: as many as processors, up to 4)'}),
     'progress': (('--progress',), {'choices': ('auto', 'always', 'never'), 'default': 'auto',
         'help': 'progress line on standard error (default: on a terminal, for work longer than a second)'}),
     'bounds': (('-b', '--bounds'), {'nargs': 4, 'type': int, 'metavar': ('XMIN', 'XMAX', 'YMIN', 'YMAX'),
@@ -250,6 +281,59 @@ def _unguarded(value: Any) -> Any:
     if isinstance(value, list):
         return [_unguarded(item) for item in value]
     return value[1:] if isinstance(value, str) and value.startswith(' -') else value
+
+
+def default_jobs() -> int:
+    """How many threads work where ``-j`` is not given.
+
+    Returns
+    -------
+    int
+        As many as processors that this process may use, up to 4: more only wait for the disk.
+    """
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
+    return min(usable, 4)
+
+
+def in_threads(work: Callable[[Any], Any], items: Iterable[Any], jobs: int) -> Iterator[Any]:
+    """Results of a function for each item, in the order of the items.
+
+    Parameters
+    ----------
+    work : callable
+        Takes an item; runs in `jobs` threads, or in this one where `jobs` is 1.
+    items : iterable
+        The items.
+    jobs : int
+        How many items are worked on at once.
+
+    Yields
+    ------
+    object
+        What `work` gave; an error that it raised comes up at its item's turn.
+
+    Examples
+    --------
+    >>> list(in_threads(len, ['a', 'bcd'], 2))
+    [1, 3]
+    """
+    if jobs == 1:
+        yield from map(work, items)
+        return
+    from concurrent.futures import ThreadPoolExecutor
+
+    waiting: collections.deque[Any] = collections.deque()
+    with ThreadPoolExecutor(jobs) as pool:
+        try:
+            for item in items:
+                waiting.append(pool.submit(work, item))
+                if len(waiting) > jobs:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
 
 
 def default_memory() -> int:

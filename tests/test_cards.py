@@ -6,7 +6,7 @@ import pytest
 from astropy.io import fits
 
 from fitsutils.errors import FileWarning
-from fitsutils.files import cards, reader, writer
+from fitsutils.files import cards, hdus, writer
 from fitsutils.files.inputs import Reference
 
 STRUCTURE = ['SIMPLE  =                    T', 'BITPIX  =                   16', 'NAXIS   =                    2',
@@ -17,7 +17,7 @@ def header_of(folder, lines):
     """The header of a file with these cards behind the structural ones, whatever they are."""
     text = ''.join(line[:80].ljust(80) for line in (*STRUCTURE, *lines, 'END')).encode('latin-1')
     (folder / 'in.fits').write_bytes(text + b' ' * (-len(text) % 2880) + bytes(2880))
-    return reader.read_header(Reference(str(folder / 'in.fits')))
+    return hdus.read_header(Reference(str(folder / 'in.fits')))
 
 
 def product(folder, lines, suffix='.fits'):

@@ -161,7 +161,7 @@ def test_missing_pixels(tmp_path, monkeypatch, make_image, capsys):
     run('g?.fit', '-m', 'mean', '-o', 'out.fit')
     np.testing.assert_array_equal(fits.getdata('out.fit'), [[102, 102, 102], [102, 102, np.nan]])
     assert fits.getheader('out.fit')['NREJALL'] == 1
-    assert '1 pixels have no value in any image' in capsys.readouterr().err
+    assert '1 pixels have nothing left' in capsys.readouterr().err
 
 
 def test_blank_pixels_are_missing(tmp_path, monkeypatch):
@@ -248,8 +248,8 @@ def test_more_than_999_inputs_are_listed_in_a_table(tmp_path, monkeypatch, make_
         (['f.?.fit', '-o', 'o.fit', '-d', '1'], 2, '-d goes with -c'),
         (['f.?.fit', '-o', 'o.fit', '-c', 'max', '-d', '7'], 2, 'would drop 7 of 7'),
         (['f.?.fit', '-o', 'o.fit', '-c', 'minmax', '-d', '4,3'], 2, 'would drop 7 of 7'),
-        (['f.?.fit', '-o', 'o.fit', '-c', 'max', '-d', '1.5'], 2, 'is not N or NLOW,NHIGH'),
-        (['f.?.fit', '-o', 'o.fit', '-c', 'max', '-d', '-1'], 2, 'is not N or NLOW,NHIGH'),
+        (['f.?.fit', '-o', 'o.fit', '-c', 'max', '-d', '1.5'], 2, '-d: max drops whole numbers of values'),
+        (['f.?.fit', '-o', 'o.fit', '-c', 'max', '-d', '-1'], 2, 'is not N or LOW,HIGH'),
         (['f.?.fit', '-o', 'o.fit', '-a', 'mean'], 2, '-a goes with'),
         (['f.?.fit', '-o', 'o.fit', '-m', 'average', '-a', 'max'], 2, 'weights of an average'),
         (['f.?.fit', '-o', 'o.fit', '-m', 'quantile', '-a', '1.5'], 2, 'from 0 to 1'),
@@ -262,8 +262,8 @@ def test_more_than_999_inputs_are_listed_in_a_table(tmp_path, monkeypatch, make_
         (['float.fit', '-o', 'o.fit', '-s', '2'], 1, 'only integer data can be shifted'),
         (['f.?.fit', '-o', 'o.fit', '-s', '60'], 1, 'uint16 data can not be shifted by 60 bits'),
         (['f.?.fit', '-o', 'o.fit', '-s', '-70000'], 1, 'uint16 data can not be shifted by -70000 bits'),
-        (['f.?.fit', '-o', 'o.fit', '-c', 'min', '-d', 'inf'], 2, 'is not N or NLOW,NHIGH'),
-        (['f.?.fit', '-o', 'o.fit', '-c', 'min', '-d', 'nan'], 2, 'is not N or NLOW,NHIGH'),
+        (['f.?.fit', '-o', 'o.fit', '-c', 'min', '-d', 'inf'], 2, 'is not N or LOW,HIGH'),
+        (['f.?.fit', '-o', 'o.fit', '-c', 'min', '-d', 'nan'], 2, 'is not N or LOW,HIGH'),
         (['f.1.fit', 'dark.fit', '-o', 'o.fit', '-n', 'mean'], 1, 'dark.fit: its mean is 0'),
         (['dark.fit', '-o', 'o.fit', '-u'], 1, 'mean of the result is 0'),
         (['f.?.fit', '-o', 'o.fit', '--dtype', 'uint8'], 1, 'do not fit into uint8'),

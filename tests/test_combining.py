@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from fitsutils.pixels import combining, rejection, scaling, sorting
-from fitsutils.pixels.combining import Recipe
+from fitsutils.pixels import combining
+from fitsutils.pixels.combining import Frames, Recipe
+from fitsutils.pixels.rejection import Clip
 
 
 def from_definition(values, weights, method, clip, fraction):
@@ -50,7 +51,8 @@ def expected(band, method, *, clip=(0, 0), scales=None, weights=None, fraction=0
 
 
 def combine(band, method='median', *, clip=(0, 0), scales=None, weights=None, fraction=0.5):
-    return combining.combine_band(band, Recipe(method, *clip, fraction), scales=scales, weights=weights)
+    recipe = Recipe(method, Clip('minmax', *clip) if any(clip) else Clip(), fraction)
+    return combining.combine_band(band.copy(), recipe, Frames(scales=scales, weights=weights)).pixels
 
 
 def stack(number, dtype, *, gaps=False):
@@ -194,51 +196,213 @@ def test_count_missing():
     assert combining.count_missing(np.array([1, np.nan, np.inf])) == 2
 
 
-@pytest.mark.parametrize('dtype', ['u2', 'i2', 'f4', 'f8'])
-def test_ranked(dtype):
-    values = np.random.default_rng(1).integers(0, 50, (7, 11)).astype(dtype)
-    weights = values.astype('f8') * 3
-    found, beside = sorting.ranked(values, weights)
-    np.testing.assert_array_equal(found, np.sort(values, axis=0))
-    np.testing.assert_array_equal(beside, found * 3.0)
-    np.testing.assert_array_equal(sorting.ranked(values)[0], found)
+ALL_MAPS = frozenset({*combining.MAPS, 'uncertainty'})
 
 
-@pytest.mark.parametrize(('clip', 'wanted'), [('none', (0, 0)), ('min', (2, 0)), ('max', (0, 3)), ('minmax', (2, 3))])
-def test_rank_counts(clip, wanted):
-    assert rejection.rank_counts(clip, (2, 3)) == wanted
+def gappy(number=9, rows=6, width=7, seed=0):
+    """Floats with outliers, gaps, and a pixel without any value."""
+    rng = np.random.default_rng(seed)
+    band = rng.normal(500, 5, (number, rows, width))
+    band[rng.uniform(size=band.shape) < 0.06] += 400
+    band[rng.uniform(size=band.shape) < 0.05] = np.nan
+    band[:, 2, 3] = np.nan
+    return band.astype('f4')
 
 
-@pytest.mark.parametrize('dtype', ['u2', 'i4', 'f4', 'f8'])
-def test_levels(dtype):
-    pixels = np.random.default_rng(2).integers(10, 20, (5, 7)).astype(dtype)
-    assert scaling.level(pixels, 'mean') == pytest.approx(pixels.mean(dtype='f8'))
-    assert scaling.level(pixels, 'median') == np.median(pixels)
-    assert scaling.level(pixels, 'sum') == pixels.sum(dtype='f8')
+def kept_by_sigma(values, limit):
+    left = values[np.isfinite(values)].astype('f8')
+    while len(left) >= 3:
+        away = left - np.median(left)
+        inner = left[away**2 * (len(left) - 1) <= limit**2 * (away**2).sum()]
+        if len(inner) == len(left):
+            break
+        left = inner
+    return left
 
 
-def test_the_mode_of_integers_is_the_most_frequent_value():
-    assert scaling.level(np.array([5, 3, 3, 9, 9], 'u2'), 'mode') == 3
+@pytest.mark.parametrize('method', ['mean', 'median', 'sum', 'std', 'max'])
+def test_maps_of_what_was_used(method):
+    band, exposures = gappy(), np.arange(1.0, 10.0)
+    recipe = Recipe(method, Clip('sigma', 2, 2), maps=frozenset(combining.MAPS))
+    found = combining.combine_band(band.copy(), recipe, Frames(exposures=exposures))
+    rejected = 0
+    for place in np.ndindex(*band.shape[1:]):
+        values = band[(slice(None), *place)]
+        left = kept_by_sigma(values, 2)
+        used = np.isin(values, left)
+        rejected += np.isfinite(values).sum() - len(left)
+        assert found.maps['count'][place] == len(left)
+        assert found.maps['exptime'][place] == exposures[used].sum()
+        assert found.maps['low'][place] == (values < min(left, default=np.nan)).sum()
+        assert found.maps['high'][place] == (values > max(left, default=np.nan)).sum()
+        sigma = np.std(left, ddof=1) if len(left) > 1 else np.nan
+        np.testing.assert_allclose(found.maps['sigma'][place], sigma, rtol=1e-10)
+    assert (found.rejected, found.lost) == (rejected, 1)
 
 
-def test_levels_leave_missing_pixels_out():
-    pixels = np.array([1.0, np.nan, 3.0, np.inf, 8.0], 'f4')
-    assert [scaling.level(pixels, name) for name in ('mean', 'median', 'sum')] == [4.0, 3.0, 12.0]
-    assert np.isnan(scaling.level(np.array([np.nan]), 'mean'))
+@pytest.mark.parametrize('clip', [Clip(), Clip('sigma', 2, 2), Clip('minmax', 1, 2)])
+@pytest.mark.parametrize('method', combining.UNCERTAIN)
+def test_uncertainties(method, clip):
+    band = gappy(seed=4)
+    found = combining.combine_band(band.copy(), Recipe(method, clip, maps=frozenset({'uncertainty', 'sigma', 'count'})))
+    factor = {'median': 1.2533}.get(method, 1.0)
+    count = np.where(found.maps['count'] > 0, found.maps['count'], np.nan)
+    root = np.sqrt(count) if method == 'sum' else 1 / np.sqrt(count)
+    np.testing.assert_allclose(found.maps['uncertainty'], found.maps['sigma'] * factor * root, rtol=1e-12)
 
 
-@pytest.mark.parametrize('dtype', ['u4', 'i8', 'u8'])
-def test_levels_of_large_integers_do_not_wrap(dtype):
-    pixels = np.full((40, 50), np.iinfo(dtype).max, dtype)
-    assert scaling.level(pixels, 'sum') == pytest.approx(2000 * float(np.iinfo(dtype).max))
+def test_the_spread_of_complete_pixels_is_that_of_numpy():
+    band = stack(8, 'u2')
+    found = combining.combine_band(band.copy(), Recipe('mean', maps=frozenset({'sigma', 'uncertainty'})))
+    np.testing.assert_allclose(found.maps['sigma'], band.std(axis=0, ddof=1), rtol=1e-12)
+    np.testing.assert_allclose(found.maps['uncertainty'], band.std(axis=0, ddof=1) / 8**0.5, rtol=1e-12)
 
 
-def test_factors():
-    np.testing.assert_allclose(scaling.factors([100, 50, 400]), [1, 2, 0.25])
-    np.testing.assert_allclose(scaling.factors([100, 50], 10), [0.1, 0.2])
+@pytest.mark.parametrize('clip', [Clip(), Clip('sigma', 2, 2), Clip('minmax', 1, 2)])
+@pytest.mark.parametrize('gaps', [False, True])
+def test_weights_go_with_their_images(clip, gaps):
+    band, weights = gappy(seed=5), np.linspace(1, 3, 9)
+    if not gaps:
+        band = np.nan_to_num(band, nan=480.0)
+    recipe = Recipe('mean', clip, maps=frozenset({'count', 'uncertainty'}))
+    found = combining.combine_band(band.copy(), recipe, Frames(weights=weights))
+    for place in np.ndindex(*band.shape[1:]):
+        values = band[(slice(None), *place)].astype('f8')
+        order = [number for number in np.argsort(values, kind='stable') if np.isfinite(values[number])]
+        if clip.by_rank:
+            order = order[1 : len(order) - 2]
+        elif clip.kind == 'sigma':
+            order = [number for number in order if values[number] in kept_by_sigma(values, 2)]
+        beside, used = weights[order], values[order]
+        if not order:
+            assert np.isnan(found.pixels[place])
+            continue
+        mean = (used * beside).sum() / beside.sum()
+        np.testing.assert_allclose(found.pixels[place], mean, rtol=1e-12)
+        number = beside.sum() ** 2 / (beside**2).sum()
+        if len(order) > 1:
+            square = (beside * (used - mean) ** 2).sum() / beside.sum() * number / (number - 1)
+            np.testing.assert_allclose(found.maps['uncertainty'][place], np.sqrt(square / number), rtol=1e-9)
 
 
-@pytest.mark.parametrize('bad', [0.0, -1.0, np.nan, np.inf])
-def test_factors_refuse_what_is_no_level(bad):
-    with pytest.raises(ValueError, match='levels must be positive'):
-        scaling.factors([100, bad])
+@pytest.mark.parametrize('scaled', [False, True])
+def test_inverse_variances(scaled):
+    band = gappy(seed=6)
+    variances = np.random.default_rng(1).uniform(1, 9, band.shape)
+    variances[0, 0, 0], variances[1, 0, 1], variances[2, 1, 1] = 0, np.nan, -1
+    scales = np.linspace(1, 2, 9) if scaled else np.ones(9)
+    found = combining.combine_band(band.copy(), Recipe('mean'), Frames(scales=scales), variances=variances)
+    good = np.isfinite(band) & (variances > 0)
+    weights = np.where(good, 1 / np.where(good, variances, 1) / scales[:, None, None] ** 2, 0)
+    values = np.where(good, band, 0) * scales[:, None, None]
+    with np.errstate(invalid='ignore'):
+        wanted = (weights * values).sum(axis=0) / weights.sum(axis=0)
+    np.testing.assert_allclose(found.pixels, wanted, rtol=3e-7)
+
+
+@pytest.mark.parametrize('dtype', ['u2', 'f4'])
+def test_thresholds_come_before_scaling(dtype):
+    band = np.array([10, 20, 30, 65000], dtype).reshape(4, 1, 1)
+    recipe = Recipe('mean', below=15, above=60000, maps=frozenset({'count', 'low', 'high'}))
+    found = combining.combine_band(band, recipe, Frames(scales=np.array([1, 2, 1, 1.0])))
+    assert found.pixels[0, 0] == 35
+    assert [int(found.maps[name][0, 0]) for name in ('count', 'low', 'high')] == [2, 1, 1]
+    assert found.rejected == 2
+
+
+def test_what_lies_on_a_threshold_stays():
+    band = np.array([10, 20], 'u2').reshape(2, 1, 1)
+    assert combining.combine_band(band, Recipe('mean', below=10, above=20)).pixels[0, 0] == 15
+
+
+@pytest.mark.parametrize('fill', [False, True])
+@pytest.mark.parametrize('dtype', ['u2', 'f4'])
+def test_a_pixel_of_which_all_is_rejected(fill, dtype):
+    band = np.array([[60000, 61000, 64000], [7, 8, 9]], dtype).T.reshape(3, 1, 2)
+    found = combining.combine_band(band, Recipe('mean', above=50000, fill=fill))
+    assert found.lost == 1
+    np.testing.assert_array_equal(found.pixels, [[61000 if fill else np.nan, 8]])
+
+
+def grown_from_definition(band, recipe):
+    """Mean of each pixel over what is neither rejected nor near what is rejected of the same image."""
+    rows, width = band.shape[1:]
+    clipped = np.zeros(band.shape, bool)
+    for place in np.ndindex(rows, width):
+        values = band[(slice(None), *place)]
+        left = kept_by_sigma(values, recipe.clip.low)
+        clipped[(slice(None), *place)] = np.isfinite(values) & ~np.isin(values, left)
+    near = clipped.copy()
+    for image, row, column in zip(*np.nonzero(clipped), strict=True):
+        for y, x in np.ndindex(rows, width):
+            near[image, y, x] |= (y - row) ** 2 + (x - column) ** 2 <= recipe.grow**2
+    near &= np.isfinite(band)
+    out = np.empty((rows, width))
+    for place in np.ndindex(rows, width):
+        values, gone = band[(slice(None), *place)], near[(slice(None), *place)]
+        if (np.isfinite(values) & ~gone).sum() < max(1, recipe.clip.keep):
+            gone = clipped[(slice(None), *place)]
+        left = values[np.isfinite(values) & ~gone].astype('f8')
+        out[place] = left.mean() if len(left) else np.nan
+    return out
+
+
+@pytest.mark.parametrize('radius', [1.0, 1.5, 2.0])
+@pytest.mark.parametrize('keep', [0, 4])
+def test_growing(radius, keep):
+    band = gappy(9, 8, 11, seed=7)
+    recipe = Recipe('mean', Clip('sigma', 2, 2, keep), grow=radius)
+    found = combining.combine_band(band.copy(), recipe)
+    wanted = grown_from_definition(band, recipe) if not keep else None
+    if wanted is not None:
+        np.testing.assert_allclose(found.pixels, wanted, rtol=1e-12)
+    alone = combining.combine_band(band.copy(), Recipe('mean', Clip('sigma', 2, 2, keep)))
+    assert found.rejected > alone.rejected
+
+
+@pytest.mark.parametrize('height', [1, 2, 3, 5])
+@pytest.mark.parametrize('radius', [0, 1.5, 3])
+@pytest.mark.parametrize('dtype', ['u2', 'f4'])
+def test_bands_with_margins_give_the_whole(height, radius, dtype):
+    band = np.nan_to_num(gappy(9, 10, 7, seed=8), nan=495).astype(dtype)
+    recipe = Recipe('mean', Clip('sigma', 2, 2), grow=radius, maps=frozenset({'count', 'low', 'high'}))
+    whole = combining.combine_band(band.copy(), recipe)
+    for start in range(0, 10, height):
+        stop = min(start + height, 10)
+        above, below = min(recipe.margin, start), min(recipe.margin, 10 - stop)
+        part = combining.combine_band(band[:, start - above : stop + below].copy(), recipe, margins=(above, below))
+        np.testing.assert_array_equal(part.pixels, whole.pixels[start:stop])
+        for name, values in part.maps.items():
+            np.testing.assert_array_equal(values, whole.maps[name][start:stop])
+
+
+@pytest.mark.parametrize('kind', ['sigma', 'mad', 'winsor', 'percentile', 'minmax', 'none'])
+@pytest.mark.parametrize('method', ['mean', 'median', 'std', 'sum'])
+def test_chunks_give_the_whole(kind, method, monkeypatch):
+    """The same bits, whichever way the pixels beside one go."""
+    band = gappy(9, 10, 7, seed=9)
+    recipe = Recipe(method, Clip(kind, 1, 1), maps=ALL_MAPS if method != 'std' else frozenset())
+    frames = Frames(scales=np.linspace(0.9, 1.1, 9), exposures=np.ones(9))
+    whole = combining.combine_band(band.copy(), recipe, frames)
+    for chunk in (1, 7, 16):
+        monkeypatch.setattr(combining, '_CHUNK', chunk)
+        found = combining.combine_band(band.copy(), recipe, frames)
+        np.testing.assert_array_equal(found.pixels, whole.pixels)
+        for name, values in found.maps.items():
+            np.testing.assert_array_equal(values, whole.maps[name])
+        assert (found.rejected, found.lost) == (whole.rejected, whole.lost)
+
+
+@pytest.mark.parametrize('method', combining.METHODS)
+@pytest.mark.parametrize('kind', ['none', 'sigma', 'mad', 'minmax'])
+def test_integers_and_the_same_numbers_as_floats(method, kind):
+    band = stack(9, 'u2')
+    recipe = Recipe(method, Clip(kind, 1.5, 1.5) if kind != 'minmax' else Clip(kind, 1, 1))
+    found = combining.combine_band(band.copy(), recipe).pixels
+    np.testing.assert_array_equal(combining.combine_band(band.astype('f4'), recipe).pixels, found)
+
+
+def test_zeros_are_added_after_scaling():
+    band = np.array([10.0, 20.0], 'f4').reshape(2, 1, 1)
+    frames = Frames(scales=np.array([1.0, 2.0]), zeros=np.array([0.0, -28.0]))
+    assert combining.combine_band(band, Recipe('mean'), frames).pixels[0, 0] == 11

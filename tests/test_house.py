@@ -18,7 +18,8 @@ COMMANDS = sorted(path.stem for path in (PACKAGE / 'commands').glob('*.py') if p
 FLOORS = ('commands', 'files', 'pixels', 'plots')
 # Which parts of the package a floor may import besides itself.
 ALLOWED = {
-    'commands': {'cli', 'errors', 'files', 'pixels', 'plots'},
+    'commands': {'cli', 'errors', 'files', 'pixels', 'plots', 'stacking'},
+    'stacking': {'cli', 'errors', 'files', 'pixels'},
     'files': {'errors'},
     'pixels': set(),
     'plots': set(),
@@ -31,6 +32,7 @@ FOREIGN = {
     'plots': {'numpy', 'matplotlib', 'mpl_toolkits', 'PIL', 'astropy.visualization'},
     'files': {'numpy', 'astropy', 'dateutil'},
     'commands': set(),
+    'stacking': {'numpy'},
     'cli': set(),
     'errors': set(),
     '__init__': set(),

@@ -1,4 +1,5 @@
 import gzip
+import os
 import warnings
 from pathlib import Path
 
@@ -236,3 +237,38 @@ def test_real_headers(data):
                 assert same(found, slow(Reference(str(path)), wanted)) or wanted
                 assert found == slow(Reference(str(path)), wanted)
     assert short > 50
+
+
+@pytest.mark.parametrize(
+    'card', ['NOEQUALS 12', 'NOSPACE =1', 'lower   = 1', "HIERARCH ESO DET = 'x'", 'X       = \x1b', 'END  x']
+)
+def test_a_header_with_any_odd_card_is_not_plain(card, tmp_path):
+    path = file_of(tmp_path / 'a.fits', 'A       = 1', card).path
+    assert keywords.plain_header(path, frozenset(['A'])) is None
+
+
+@pytest.mark.parametrize('count', [3, 29, 30, 31, 137, 138, 300])
+def test_a_plain_header(count, tmp_path):
+    cards = [f'KEY{number:<5}= {number}' for number in range(count)]
+    reference = file_of(tmp_path / 'a.fits', *cards, 'HISTORY = x', 'A       = 1', 'A       = 2')
+    found = keywords.plain_header(reference.path, frozenset(['A', 'KEY2', 'NONE']))
+    assert found.values == {'BITPIX': 8, 'NAXIS': 1, 'NAXIS1': 3, 'KEY2': 2, 'A': 1}
+    assert found.offset == Path(reference.path).stat().st_size - 2880
+    assert found.status.st_ino == Path(reference.path).stat().st_ino
+
+
+@pytest.mark.parametrize('kind', ['gone', 'folder', 'pipe', 'device', 'empty'])
+def test_what_is_no_plain_file(kind, tmp_path):
+    path = tmp_path / 'a.fits'
+    if kind == 'folder':
+        path.mkdir()
+    elif kind == 'pipe':
+        os.mkfifo(path)  # and nobody writes to it
+    elif kind == 'empty':
+        path.touch()
+    assert keywords.plain_header('/dev/null' if kind == 'device' else str(path), frozenset()) is None
+
+
+def test_which_keywords_are_plain():
+    assert all(map(keywords.is_plain, ['A', 'DATE-OBS', 'X_1']))
+    assert not any(map(keywords.is_plain, ['', 'COMMENT', 'HISTORY', 'ESO DET', 'LONGERTHAN', 'lower', 'WÄRME']))

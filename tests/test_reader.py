@@ -1,10 +1,12 @@
 import bz2
+import gc
 import gzip
 import os
 import resource
 import subprocess
 import sys
 import time
+import tracemalloc
 import warnings
 
 import numpy as np
@@ -14,7 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fitsutils.errors import Failure, FileWarning
-from fitsutils.files import reader
+from fitsutils.files import hdus, reader, writer
+from fitsutils.files import header as headers
 from fitsutils.files.inputs import Reference
 from fitsutils.files.section import parse_section
 
@@ -177,13 +180,13 @@ class TestHdus:
         assert 'OBJECT' not in opened(path, 3).header
 
     def test_header_alone(self, path):
-        assert reader.read_header(Reference(path))['EXPTIME'] == 61.0
-        assert reader.read_header(Reference(path), 1)['EXTNAME'] == 'CAT'
-        assert reader.read_header(Reference(path, 0))['OBJECT'] == 'M 1'
+        assert hdus.read_header(Reference(path))['EXPTIME'] == 61.0
+        assert hdus.read_header(Reference(path), 1)['EXTNAME'] == 'CAT'
+        assert hdus.read_header(Reference(path, 0))['OBJECT'] == 'M 1'
 
     def test_header_of_a_file_without_an_image(self, tmp_path):
         fits.PrimaryHDU(header=fits.Header({'OBJECT': 'M 2'})).writeto(tmp_path / 'n.fits')
-        assert reader.read_header(Reference(str(tmp_path / 'n.fits')))['OBJECT'] == 'M 2'
+        assert hdus.read_header(Reference(str(tmp_path / 'n.fits')))['OBJECT'] == 'M 2'
         with pytest.raises(Failure, match='no HDU holds an image'):
             opened(tmp_path / 'n.fits')
 
@@ -365,6 +368,186 @@ class TestMasks:
             reader.open_mask(str(tmp_path / '?.fits'))
 
 
+def both(path, keywords=()):
+    """An image opened the short way, None where that is not taken, and by astropy with its warnings."""
+    covered = reader._covered(tuple(keywords))
+    short = reader._open_plain(Reference(str(path)), covered)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter('always')
+        return short, reader._open_any(Reference(str(path)), None, covered), caught
+
+
+def assert_both_ways_alike(path, keywords=()):
+    """Whether the short way is taken; it must give all that the long one gives, which has nothing to warn of."""
+    try:
+        short, long, caught = both(path, keywords)
+    except Failure:
+        assert reader._open_plain(Reference(str(path)), reader._covered(())) is None
+        return False
+    if short is None:
+        return False
+    assert not caught
+    for name in reader.Image.__slots__:
+        if name not in ('keywords', 'header'):
+            assert getattr(short, name) == getattr(long, name), name
+    assert dict(short.keywords) == dict(long.keywords)
+    assert {key: type(value) for key, value in short.keywords.items()} == {
+        key: type(value) for key, value in long.keywords.items()
+    }
+    assert short.header.tostring() == long.header.tostring()
+    return True
+
+
+LOOKED_UP = [*headers.ALIASES, 'DATE-OBS', 'LEVEL', 'BUNIT', 'lower', 'HIERARCH X', 'HISTORY']
+ODD = ["OBJECT  = 'no end", 'EXPTIME = 1 2 3', 'lower   = 3', 'FILTER  =R', "TELESC  = '\xe9'", 'X       = \x1b[31m',
+       'NOEQUALS 12', "HIERARCH ESO DET NAME = 'x'", 'PCOUNT  = 1', 'GCOUNT  = 2', 'GROUPS  = T', "BLANK   = '1'",
+       'END     x', "LONG    = 'a&'", "CONTINUE  'b'", 'EXPTIME = (1, 2)', 'BSCALE  = 1 2']  # fmt: skip
+USUAL = ["OBJECT  = 'M 1'", 'EXPTIME = 60.', 'EXPOSURE= 61', "DATE-OBS= '2021-02-27'", "TIME-OBS= '01:02:03.5'",
+         'GAIN    = 1.5D0 / x', 'EXPTIME = 7', 'FILTER  =', "FILTNAM = 'V'", 'CCD-TEMP= -20', 'LEVEL   = 3',
+         'HISTORY a', 'COMMENT = b', '', 'BZERO   = 32768', 'BSCALE  = 0.5', 'BLANK   = 7', "CHECKSUM= ''",
+         "DATASUM = '12'", "BUNIT   = 'adu'", 'PCOUNT  = 0', 'GCOUNT  = 1', 'XBINNING= T', 'MJD-OBS = 59000.25',
+         "TELESC  = 'a: b'"]  # fmt: skip
+
+
+class TestShortWay:
+    """An ordinary header is read as bytes, to the same end as astropy reads it."""
+
+    def test_ordinary_frames_take_it(self, tmp_path, make_image):
+        for kind in INTEGERS + ('f4', 'f8'):
+            path = make_image(tmp_path / 'a.fits', numbers(kind, (3, 5, 7)), OBJECT='M 1', EXPTIME=6.5, LEVEL=3)
+            assert assert_both_ways_alike(path, ['LEVEL'])
+
+    def test_sums(self, tmp_path):
+        writer.write_fits(str(tmp_path / 'a.fits'), [(numbers('u2', (5, 7)), fits.Header())])
+        assert assert_both_ways_alike(tmp_path / 'a.fits')
+        assert opened(tmp_path / 'a.fits').has_sums
+
+    @pytest.mark.unverified
+    @given(st.lists(st.one_of(st.sampled_from(USUAL), st.sampled_from(USUAL), st.sampled_from(ODD)), max_size=9))
+    def test_both_ways_give_the_same(self, tmp_path, cards):
+        path = raw_file(tmp_path / 'a.fits', [*CARDS, *cards], DATA)
+        taken = assert_both_ways_alike(path, ['LEVEL'])
+        assert not (taken and set(cards) & (set(ODD) - {"CONTINUE  'b'", "LONG    = 'a&'"}))
+        if set(cards) <= set(USUAL) and not taken:
+            pytest.fail('the short way does for these')
+
+    def test_wherever_it_leads(self, data):
+        paths = [path for path in data.rglob('*') if path.is_file()]
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore', FileWarning)
+            assert sum(assert_both_ways_alike(path) for path in paths) > 50
+
+    def test_one_open(self, tmp_path, make_image, monkeypatch):
+        path = make_image(tmp_path / 'a.fits', numbers('u2', (5, 7)))
+        calls = []
+        for name in ('open', 'fstat', 'stat'):
+            inner = getattr(os, name)
+            monkeypatch.setattr(os, name, lambda *args, name=name, inner=inner: calls.append(name) or inner(*args))
+        opened(path)
+        assert calls == ['open', 'fstat']
+
+
+class TestKeywords:
+    @pytest.fixture(params=['plain', 'odd', 'extension', 'packed'])
+    def image(self, request, tmp_path, make_image):
+        cards = {
+            'EXPOSURE': 2.5,
+            'DATE__OBS': '2021-02-27',
+            'UT': '01:00:00',
+            'GAIN': 'high',
+            'LEVEL': 3,
+            'BUNIT': 'adu',
+        }
+        path = make_image(tmp_path / 'a.fits', numbers('u2', (5, 7)), **cards)
+        if request.param == 'odd':
+            fits.setval(path, 'HIERARCH ESO DET', value='x')
+        if request.param == 'extension':
+            with fits.open(path) as found:
+                extension = fits.ImageHDU(found[0].data)
+                fits.HDUList([fits.PrimaryHDU(header=found[0].header), extension]).writeto(path, overwrite=True)
+        if request.param == 'packed':
+            (tmp_path / 'a.fits.gz').write_bytes(gzip.compress((tmp_path / 'a.fits').read_bytes()))
+            path += '.gz'
+        return reader.open_image(Reference(path), keywords=['level'])
+
+    def test_they_stand_for_the_header(self, image):
+        assert (image._header, 'LEVEL' in image.keywords) == (None, True)
+        for key in LOOKED_UP:
+            assert headers.lookup(image.keywords, key) == headers.lookup(image.header, key), key
+            assert headers.value(image.keywords, key) == headers.value(image.header, key), key
+        assert headers.exposure(image.keywords) == 2.5
+        assert headers.observation_time(image.keywords) == headers.observation_time(image.header)
+        assert headers.needed_number(image.keywords, 'LEVEL', 'x') == 3
+        with pytest.raises(Failure, match=r"x: keyword GAIN = 'high' is not a number"):
+            headers.needed_number(image.keywords, 'GAIN', 'x')
+
+    def test_differences_are_found_in_them(self, image, tmp_path, make_image):
+        other = opened(make_image(tmp_path / 'b.fits', numbers('u2', (5, 7)), EXPTIME=3.0, GAIN=1))
+        told = []
+        for frames in ([image.keywords, other.keywords], [image.header, other.header]):
+            with pytest.warns(FileWarning) as caught:
+                headers.warn_of_differences(frames, ['one', 'two'])
+            told.append([str(each.message) for each in caught])
+        assert told[0] == told[1] == ['GAIN differs: high in one, 1 in two', 'EXPTIME differs: 2.5 in one, 3.0 in two']
+
+    def test_only_others_cost_the_header(self, image, monkeypatch):
+        parsed = []
+        inner = reader._parsed_header
+        monkeypatch.setattr(reader, '_parsed_header', lambda image: parsed.append(image) or inner(image))
+        headers.observation_time(image.keywords)
+        headers.lookup(image.keywords, 'LEVEL')
+        headers.lookup(image.keywords, 'FILTER')
+        assert parsed == []
+        assert [headers.value(image.keywords, 'BUNIT') for _ in range(2)] == ['adu', 'adu']
+        assert headers.value(image.keywords, 'NONE') is None
+        assert len(parsed) == 2
+        assert image._header is None
+
+    def test_the_header_is_kept_and_of_the_same_file(self, image):
+        assert image.header is image.header
+        other = reader.open_image(image.reference)
+        os.utime(image.path, ns=(0, 0))
+        with pytest.raises(Failure, match='the file has changed since its header was read'):
+            _ = other.header
+        assert image.header['LEVEL'] == 3
+
+    def test_many_images_take_little_memory(self, tmp_path, make_image):
+        cards = {f'KEY{number}': number for number in range(100)}
+        cards |= {'OBJECT': 'M 1', 'EXPTIME': 6.5, 'FILTER': 'V', 'DATE__OBS': '2021-02-27T04:12:33'}
+        path = make_image(tmp_path / 'a.fits', numbers('u2', (5, 7)), **cards)
+        opened(path)
+        gc.collect()
+        tracemalloc.start()
+        images = [opened(path) for _ in range(200)]
+        gc.collect()
+        size = tracemalloc.get_traced_memory()[0]
+        tracemalloc.stop()
+        assert size / len(images) < 5000
+
+
+class TestRuns:
+    @given(data=st.data())
+    def test_rows_of_parts_lie_where_numpy_has_them(self, files, data):
+        folder, array = files
+        lows = [data.draw(st.integers(0, length - 1)) for length in array.shape]
+        bounds = [(low, data.draw(st.integers(low + 1, length))) for low, length in zip(lows, array.shape, strict=True)]
+        image = opened(folder / 'plain.fits', section=','.join(f'{low + 1}:{high}' for low, high in reversed(bounds)))
+        numbered = np.arange(30).reshape(5, 6)[tuple(slice(*axis) for axis in bounds[:2])].ravel()
+        start = data.draw(st.integers(0, image.rows))
+        stop = data.draw(st.integers(start, image.rows))
+        found = [first + step for _, first, count in image.runs(start, stop) for step in range(count)]
+        assert found == list(numbered[start:stop])
+        assert [size // 14 for _, size in image.extents(start, stop)] == [
+            count for *_, count in image.runs(start, stop)
+        ]
+
+    def test_a_whole_image_has_one(self, files):
+        image = opened(files[0] / 'plain.fits')
+        assert list(image.runs(0, 30)) == [(0, 0, 30)]
+        assert list(image.runs(7, 9)) == [(0, 7, 2)]
+        assert list(image.runs(4, 4)) == [(0, 4, 0)]
+
+
 CARDS = ['SIMPLE  =                    T', 'BITPIX  =                   16', 'NAXIS   =                    2',
          'NAXIS1  =                    9', 'NAXIS2  =                    7']  # fmt: skip
 DATA = np.arange(63, dtype='>i2').tobytes()
@@ -429,7 +612,7 @@ class TestDamage:
         path.write_bytes(path.read_bytes()[: BLOCK + 125])
         with pytest.raises(Failure, match=r'a\.fits: the data are cut off: 125 bytes of 126'):
             opened(path)
-        assert reader.read_header(Reference(str(path)))['NAXIS1'] == 9
+        assert hdus.read_header(Reference(str(path)))['NAXIS1'] == 9
 
     def test_padding_cut_is_a_warning(self, tmp_path):
         path = raw_file(tmp_path / 'a.fits', CARDS, DATA, pad=False)

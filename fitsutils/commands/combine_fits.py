@@ -1,22 +1,38 @@
 """Combine a stack of images into one, pixel by pixel.
 
-NaN, infinite and BLANK pixels are left out; a pixel with nothing left is NaN
-and counted. Levels (-n, -a, -u) are measured on all good pixels, or on
---section. The stack is read in bands of rows, so its size does not matter; one
-image at a time is read whole where a level is wanted. std, rms and var are
-about the mean, divided by n. The header is the first image's.
+NaN, infinite, BLANK and masked pixels are left out; a pixel with nothing left
+is NaN and counted. The images are scaled (-n), shifted in level (-z), then
+values are rejected (-c), then what is left is combined (-m). Levels are
+measured on all good pixels, or on --section; KEY and @FILE (a number a line,
+or NAME NUMBER) give them instead. The first image is the reference. std, rms
+and var are about the mean, divided by n. The header is the first image's.
+
+Rejection, -c, and what -d LOW,HIGH means (defaults in brackets):
+  min, max, minmax  drop the LOW lowest, HIGH highest, or both (1)
+  sigma       beyond so many standard deviations from the median (3); needs
+              more than d*d + 1 images to reject a single outlier
+  mad         the same with 1.4826 times the median absolute deviation (3)
+  winsor      the same with the winsorized standard deviation (3)
+  percentile  further from the median than this fraction of it (0.2,0.1)
+  ccd         the same with the noise that --gain, --rdnoise and --snoise
+              predict (3)
+sigma, mad, winsor and ccd go on until nothing more is rejected.
 
 Examples
 --------
   combine_fits '20210227.004[1-9].fit,20210227.0050.fit' -m mean -o mean_bias.fit
   combine_fits -m median -c max -d 1 -n mean -u 'dbsub.000[1-5].fit' -o oiii_flat.fit
   combine_fits -m average -a mean dbsub.00??.fit -o flat.fit    # weighted by each image's mean
-  combine_fits -m mean -c minmax -d 1,2 fdb.*.fit -o m1.fit     # drop the lowest and the two highest
-  combine_fits -m quantile -a 0.3 sky*.fits -o sky.fits
+  combine_fits -m mean -c sigma -d 3 fdb.*.fit -o stack.fit     # IRAF's sigclip
+  combine_fits -m mean -c mad -d 4,3 -n EXPTIME -z median fdb.*.fit --maps count,sigma -o deep.fit
+  combine_fits -m mean -c ccd --gain EGAIN --rdnoise 8 --mask bad.fits --uncertainty fdb.*.fit -o m1.fit
+  combine_fits --offsets wcs -m median fdb.*.fit -o mosaic.fit
   combine_fits -r cube.fits -o plane.fits                       # the planes of a cube
 """
 
 import argparse
+import dataclasses
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -24,7 +40,10 @@ from fitsutils import cli, files, pixels
 from fitsutils.errors import Failure, UsageError, refusing
 
 _METHODS = ('average', 'max', 'mean', 'median', 'min', 'quantile', 'rms', 'std', 'sum', 'var')
+_CLIPS = ('none', 'min', 'max', 'minmax', 'sigma', 'mad', 'winsor', 'percentile', 'ccd')
+_LEVELS = ('mean', 'median', 'mode', 'sum')
 _WEIGHTS = ('mean', 'median', 'sum')
+_MAPS = ('count', 'sigma', 'low', 'high', 'exptime', 'mask', 'inputs')
 
 
 def build_parser() -> cli.Parser:
@@ -37,38 +56,76 @@ def build_parser() -> cli.Parser:
     parser.add_argument(
         '-a', '--argument', metavar='ARG',
         help="average: each image's weight is its own mean, median or sum; quantile: 0..1 (default: 0.5)")  # fmt: skip
-    parser.add_argument('-c', '--clip', choices=('none', 'min', 'max', 'minmax'), default='none',
-        help='drop the lowest, the highest or both values of every pixel')  # fmt: skip
-    parser.add_argument('-d', '--drop', type=_drop, metavar='N|NLOW,NHIGH', help='how many -c drops (default: 1)')
-    parser.add_argument('-n', '--normalize', choices=('none', 'mean', 'median', 'mode', 'sum'), default='none',
+    parser.add_argument('-c', '--clip', choices=_CLIPS, default='none', help='what is rejected of every pixel')
+    parser.add_argument('-d', '--drop', type=_limits, metavar='N|LOW,HIGH', help='how much -c rejects')
+    parser.add_argument('--keep', type=cli.positive, metavar='N', help='-c leaves at least so many values')
+    parser.add_argument('--gain', metavar='N|KEY', help='-c ccd: electrons per data number')
+    parser.add_argument('--rdnoise', metavar='N|KEY', help='-c ccd: read noise in electrons')
+    parser.add_argument('--snoise', type=float, metavar='F', help='-c ccd: noise in proportion to the signal')
+    parser.add_argument('--grow', type=float, metavar='R', help='-c rejects also what lies within R pixels, per image')
+    parser.add_argument(
+        '--reject-below', type=float, metavar='V', help='reject values below V, as they are in the files'
+    )
+    parser.add_argument('--reject-above', type=float, metavar='V', help='reject values above V')
+    parser.add_argument('--all-rejected', choices=('nan', 'median'), default='nan',
+        help='a pixel of which all is rejected: NaN, or the median of all its values')  # fmt: skip
+    parser.add_argument('-n', '--normalize', default='none', metavar='none|mean|median|mode|sum|KEY|@FILE',
         help="scale each image to the first one's level before all else")  # fmt: skip
+    parser.add_argument('-z', '--zero', default='none', metavar='none|mean|median|mode|KEY|@FILE',
+        help="add what brings each image, scaled, to the first one's level")  # fmt: skip
+    parser.add_argument(
+        '--norm-to', type=float, metavar='V', help="-n (without it, -z) brings to V, not to the first image's level"
+    )
+    parser.share('section', help='measure levels here: FITS terms, one-based, both ends included')
+    parser.add_argument('--norm-mask', metavar='FILE', help='leave these pixels out of the levels (not 0: left out)')
+    parser.add_argument('-w', '--weight', metavar='KEY|@FILE|ivar',
+        help='weigh a mean; ivar: by the inverse variance, from the extensions UNCERT, VAR or IVAR, '
+        "else from each image's noise (1.4826 MAD)")  # fmt: skip
     parser.add_argument('-u', '--unit', action='store_true', help='divide the result by its mean')
     parser.add_argument(
         '-s', '--shift', type=int, default=0, metavar='BITS', help='shift integers left (+) or right (-) first'
     )
     parser.add_argument('-r', '--planes', action='store_true', help='combine the planes of cubes into one plane')
-    parser.share('section', help='measure levels here: FITS terms, one-based, both ends included')
+    parser.add_argument('--mask', metavar='FILE|KEY',
+        help='bad pixels (not 0): one for all, one an image, an extension such as DQ, '
+        'or a keyword that names a file')  # fmt: skip
+    parser.add_argument('--offsets', metavar='wcs|FILE',
+        help='lay the images out in whole pixels, by their WCS or as FILE says: '
+        'DX DY or NAME DX DY a line')  # fmt: skip
+    parser.add_argument('--maps', type=_map_names, default=(), metavar='NAME,...',
+        help=f'further HDUs: {", ".join(_MAPS)}')  # fmt: skip
+    parser.add_argument('--uncertainty', action='store_true', help='write the extensions UNCERT and MASK')
+    parser.add_argument('--min-corr', type=float, metavar='R',
+        help='leave out images whose correlation with the median of all is below R')  # fmt: skip
     parser.add_argument(
         '--skip-bad', action='store_true', help='go on without files that can not be read, and say so in the header'
     )
     parser.share(
-        'dry-run', 'dtype', 'compress', 'set', 'hdu', 'long-null', 'memory', 'checksum', 'max-size', 'progress'
+        'dry-run', 'dtype', 'compress', 'set', 'hdu', 'long-null', 'jobs', 'memory', 'checksum', 'max-size', 'progress'
     )
     return parser
 
 
-def _drop(text: str) -> tuple[int, int]:
+def _limits(text: str) -> tuple[float, float]:
     numbers = cli.number_list(text)
-    if len(numbers) > 2 or any(number < 0 or not number.is_integer() for number in numbers):
-        raise argparse.ArgumentTypeError(f'{text.strip()!r} is not N or NLOW,NHIGH')
-    return int(numbers[0]), int(numbers[-1])
+    if len(numbers) > 2 or not all(0 <= number < math.inf for number in numbers):
+        raise argparse.ArgumentTypeError(f'{text.strip()!r} is not N or LOW,HIGH')
+    return numbers[0], numbers[-1]
+
+
+def _map_names(text: str) -> tuple[str, ...]:
+    names = tuple(dict.fromkeys(name.strip().lower() for name in text.split(',')))
+    if unknown := [name for name in names if name not in _MAPS]:
+        raise argparse.ArgumentTypeError(f'{unknown[0]!r} is none of {", ".join(_MAPS)}')
+    return names
 
 
 def combine_fits(args: argparse.Namespace, job: cli.Job) -> None:
     """Write the combination of the images."""
     if args.output is None:
         raise UsageError('-o must name the combined image')
-    recipe = _recipe(args)
+    _refuse_contradictions(args)
+    settings = _settings(args)
     cards = [files.header.parse_card(text) for text in args.cards]
     references = files.inputs.expand(args.images, null=args.null)
     paths = [reference.path for reference in references]
@@ -81,38 +138,83 @@ def combine_fits(args: argparse.Namespace, job: cli.Job) -> None:
         job.say(f'left out: {cli.reason(error)}')
         skipped.append(cli.reason(error))
 
-    hdu = args.hdu and files.inputs.parse_hdu(args.hdu)
-    images = files.stack.open_stack(references, hdu, planes=args.planes, leave_out=leave_out if args.skip_bad else None)
-    _check_stack(images, recipe, args)
-    while not args.dry_run:
-        try:
-            result, method = _combined(images, recipe, args, job)
-        except Failure as error:
-            # A file may turn out bad only when its pixels are read: the others start again without it.
-            left = [image for image in images if image.path != error.path]
-            if not args.skip_bad or not left or len(left) == len(images):
-                raise
-            leave_out(error)
-            images = left
-            _check_stack(images, recipe, args)
-            continue
-        _write(output, images, result, method.without(skipped), args.dtype, cards)
-        if method.empty:
-            job.say(f'{output}: {method.empty} pixels have no value in any image')
-        break
+    images = files.stack.open_stack(
+        references,
+        args.hdu and files.inputs.parse_hdu(args.hdu),
+        planes=args.planes,
+        leave_out=leave_out if args.skip_bad else None,
+        any_size=args.offsets is not None,
+        keywords=settings.keywords,
+    )
+    _check(images, settings, args, job)
+    if not args.dry_run:
+        stack, result, unlike = _combined(images, settings, args, job, leave_out if args.skip_bad else None)
+        method = _method(args, settings, result, stack, skipped, unlike)
+        _write(output, stack, result, method, args, cards)
+        _report(output, stack, result, args, job)
     job.wrote(output)
 
 
-def _recipe(args: argparse.Namespace) -> Any:
-    """Method and clipping; options that do not go together are refused."""
-    if args.drop is not None and args.clip == 'none':
-        raise UsageError('-d goes with -c')
-    if args.argument is not None and args.method not in ('average', 'quantile'):
-        raise UsageError('-a goes with -m average and -m quantile')
-    if args.argument is not None and args.method == 'average' and args.argument not in _WEIGHTS:
-        raise UsageError(f'-a {args.argument}: the weights of an average are {", ".join(_WEIGHTS)}')
-    low, high = pixels.rejection.rank_counts(args.clip, args.drop or (1, 1))
-    return pixels.combining.Recipe(args.method, low, high, _fraction(args), args.shift)
+def _refuse_contradictions(args: argparse.Namespace) -> None:
+    """Options that do not go together, or that would do nothing."""
+    own = args.argument is not None and args.method == 'average'
+    rules = [
+        (args.drop is not None and args.clip == 'none', '-d goes with -c'),
+        (args.argument is not None and args.method not in ('average', 'quantile'),
+         '-a goes with -m average and -m quantile'),
+        (own and args.argument not in _WEIGHTS,
+         f'-a {args.argument}: the weights of an average are {", ".join(_WEIGHTS)}'),
+        (own and args.weight is not None, '-a and -w both weigh the images: one of them will do'),
+        (args.weight is not None and args.method not in ('mean', 'average'), '-w goes with -m mean and -m average'),
+        (args.keep is not None and args.clip == 'none', '--keep goes with -c'),
+        (args.grow is not None and args.clip == 'none', '--grow goes with -c'),
+        (args.grow is not None and not 0 < args.grow < 1000, '--grow takes a radius in pixels, above 0 and below 1000'),
+        (args.clip == 'ccd' and args.gain is None, '-c ccd needs --gain, and takes --rdnoise and --snoise'),
+        (args.clip != 'ccd' and bool(args.gain or args.rdnoise or args.snoise),
+         '--gain, --rdnoise and --snoise go with -c ccd'),
+        (args.norm_to is not None and args.normalize == args.zero == 'none', '--norm-to goes with -n or -z'),
+        (args.norm_to is not None and args.normalize != 'none' and not 0 < args.norm_to < math.inf,
+         '--norm-to is above 0 with -n'),
+        (args.norm_mask and not _measured(args), '--norm-mask goes with a level that is measured'),
+        (args.zero == 'sum', '-z sum: a sum is no level to shift by'),
+        (args.uncertainty and args.method not in ('average', 'mean', 'median', 'sum'),
+         f'--uncertainty is not known for -m {args.method}'),
+        (args.all_rejected == 'median' and args.clip == 'none' and args.reject_below is args.reject_above is None,
+         '--all-rejected goes with -c, --reject-below or --reject-above'),
+    ]  # fmt: skip
+    for wrong, rule in rules:
+        if wrong:
+            raise UsageError(rule)
+
+
+def _measured(args: argparse.Namespace) -> bool:
+    own = args.argument is not None and args.method == 'average'
+    return args.normalize in _LEVELS or args.zero in _LEVELS or args.weight == 'ivar' or own
+
+
+def _settings(args: argparse.Namespace) -> Any:
+    """What the options say about the stack."""
+    from fitsutils import stacking
+
+    maps = {name for name in args.maps if name not in ('mask', 'inputs')}
+    maps |= {'count'} if 'mask' in args.maps or args.uncertainty else set()
+    maps |= {'uncertainty'} if args.uncertainty else set()
+    infinity = math.inf
+    try:
+        clip = pixels.rejection.clip_for(args.clip, args.drop, keep=args.keep or 0, snoise=args.snoise or 0.0)
+    except ValueError as error:
+        raise UsageError(f'-d: {error}') from None
+    recipe = pixels.combining.Recipe(
+        args.method, clip, _fraction(args), args.shift,
+        -infinity if args.reject_below is None else args.reject_below,
+        infinity if args.reject_above is None else args.reject_above,
+        args.grow or 0.0, args.all_rejected == 'median', frozenset(maps))  # fmt: skip
+    return stacking.Settings(
+        recipe, normalize=args.normalize, zero=args.zero, norm_to=args.norm_to, section=args.section,
+        norm_mask=args.norm_mask, weight=args.weight, own_weight=args.argument if args.method == 'average' else None,
+        mask=args.mask, offsets=args.offsets, gain=args.gain, rdnoise=args.rdnoise or (args.gain and '0'),
+        unit=args.unit, min_corr=args.min_corr, jobs=args.jobs or cli.default_jobs(),
+        memory=args.memory or cli.default_memory(), max_size=args.max_size, checksum=args.checksum)  # fmt: skip
 
 
 def _fraction(args: argparse.Namespace) -> float:
@@ -127,97 +229,127 @@ def _fraction(args: argparse.Namespace) -> float:
     return fraction
 
 
-def _check_stack(images: Sequence[Any], recipe: Any, args: argparse.Namespace) -> None:
-    """Make all refusals that need no pixels."""
-    if recipe.low + recipe.high >= len(images):
-        dropped = recipe.low + recipe.high
-        raise UsageError(f'-c {args.clip} would drop {dropped} of {len(images)} values and leave nothing')
-    for image in images:
-        with refusing(f'-s {recipe.shift}', image.path):
-            pixels.combining.check_shift(image.dtype, recipe.shift)
-        _part(image, args)
-    _band_height(images, recipe, args)
-    scaled = args.normalize != 'none' or args.method in ('sum', 'average')
-    headers, names = [image.header for image in images], [image.name for image in images]
-    files.header.warn_of_differences(headers, names, ignore=['EXPTIME'] if scaled else [])
+def _check(images: Sequence[Any], settings: Any, args: argparse.Namespace, job: cli.Job) -> Any:
+    """Make all refusals that need no pixels; the stack, ready to be combined."""
+    from fitsutils import stacking
 
-
-def _part(image: Any, args: argparse.Namespace) -> Any:
-    """The part of an image on which its level is measured."""
-    return image if args.section is None else image.cut(files.section.parse_section(args.section))
-
-
-def _band_height(images: Sequence[Any], recipe: Any, args: argparse.Namespace) -> int:
-    kind = pixels.combining.new_result((0,), [image.dtype for image in images], recipe.shift).dtype
-    memory = args.memory or cli.default_memory()
-    height = pixels.combining.band_rows(len(images), images[0].shape[-1], kind, memory)
-    if height == 0:
-        raise Failure(f'--memory does not hold one row of {len(images)} images')
-    return height
-
-
-def _combined(images: Sequence[Any], recipe: Any, args: argparse.Namespace, job: cli.Job) -> tuple[Any, Any]:
-    """The combined pixels and how they came about."""
-    with files.reader.unpacked(images, max_size=args.max_size):
-        for image in images:
-            files.reader.verify_checksum(image, args.checksum)
-        scales = weights = None
-        if args.normalize != 'none':
-            scales = pixels.scaling.factors(_levels(images, args.normalize, args, job))
-        if args.method == 'average' and args.argument is not None:
-            weights = _levels(images, args.argument, args, job)
-        result = pixels.combining.new_result(images[0].shape, [image.dtype for image in images], recipe.shift)
-        number, height = images[0].rows, _band_height(images, recipe, args)
-        with job.progress(number, 'rows') as progress:
-            for start in range(0, number, height):
-                band = files.stack.read_band(images, start, min(start + height, number))
-                values = pixels.combining.combine_band(band, recipe, scales=scales, weights=weights)
-                result = pixels.combining.with_rows(result, start, values)
-                progress.step(band.shape[1])
-    if args.planes:
-        result = result.reshape(result.shape[-2:])
-    empty, unit = pixels.combining.count_missing(result), None
-    if args.unit:
-        result, unit = _unit(result, args)
-    clip = args.clip + {'none': '', 'min': f' {recipe.low}', 'max': f' {recipe.high}'}.get(
-        args.clip, f' {recipe.low},{recipe.high}'
-    )
-    return result, files.provenance.Method(args.method, clip, args.normalize, scales, weights, unit, empty)
-
-
-def _levels(images: Sequence[Any], statistic: str, args: argparse.Namespace, job: cli.Job) -> list[float]:
-    """The level of each image; one that can't serve as a scale is an error."""
-    levels = []
-    with job.progress(len(images), 'levels') as progress:
-        for image in images:
-            part = _part(image, args)
-            data = pixels.combining.shifted(files.reader.read_rows(part, 0, part.rows), args.shift)
-            levels.append(pixels.scaling.level(data, statistic))
-            if not 0 < levels[-1] < float('inf'):
-                what = f'its {statistic} is {levels[-1]:.6g}'
-                raise Failure(f'{what}: an image is scaled or weighed by a positive level', image.path)
-            progress.step()
-    return levels
-
-
-def _unit(result: Any, args: argparse.Namespace) -> tuple[Any, float]:
-    region = () if args.section is None else files.section.parse_section(args.section).slices(result.shape)
-    unit = pixels.scaling.level(result[region], 'mean')
-    if not unit > 0:
-        raise Failure(
-            f'-u: the mean of the result is {unit:.6g}, and only a positive one can be divided by', args.output
+    clip = settings.recipe.clip
+    dropped = pixels.rejection.dropped_ranks(clip, len(images))
+    if sum(dropped) >= len(images):
+        raise UsageError(f'-c {clip.kind} would drop {sum(dropped)} of {len(images)} values and leave nothing')
+    stack = stacking.prepare(images, settings)
+    if pixels.rejection.cannot_reject(clip, len(images)):
+        job.say(
+            f'-c sigma can not reject anything: of {len(images)} values none lies more than '
+            f'{math.sqrt(len(images) - 1):.3g} sigma away; -c mad can'
         )
-    return pixels.arithmetic.operate(result, '/', unit)[0], unit
+    scaled = args.normalize != 'none' or args.method in ('sum', 'average') or args.weight is not None
+    headers, names = [image.keywords for image in images], [image.name for image in images]
+    files.header.warn_of_differences(headers, names, ignore=['EXPTIME'] if scaled else [])
+    return stack
 
 
-def _write(
-    output: str, images: Sequence[Any], result: Any, method: Any, dtype: str | None, cards: Sequence[Any]
-) -> None:
-    if dtype is not None:
-        with refusing(f'--dtype {dtype}', output):
-            result = pixels.arithmetic.as_type(result, dtype)
+def _combined(
+    images: Sequence[Any], settings: Any, args: argparse.Namespace, job: cli.Job, leave_out: Any
+) -> tuple[Any, Any, list[str]]:
+    """The stack that was combined in the end, its result, and which images were not like the others."""
+    from fitsutils import stacking
+
+    unlike: list[str] = []
+    stack = stacking.prepare(images, settings)
+    while True:
+        try:
+            return stack, stacking.combine(stack, settings, job.progress), unlike
+        except stacking.UnlikeError as error:
+            for number, value in error.found.items():
+                unlike.append(f'{stack.images[number].name}: correlation {value:.4f} with the median')
+                job.say(f'left out: {stack.images[number].path}: its correlation with the median is {value:.4f}')
+            left = [image for number, image in enumerate(stack.images) if number not in error.found]
+            settings = dataclasses.replace(settings, min_corr=None)
+            if not left:
+                raise Failure(f'--min-corr {args.min_corr:g} leaves no image to combine') from None
+        except Failure as error:
+            # A file may turn out bad only when its pixels are read: the others start again without it.
+            left = [image for image in stack.images if image.path != error.path]
+            if leave_out is None or not left or len(left) == len(stack.images):
+                raise
+            leave_out(error)
+        stack = _check(left, settings, args, job)
+
+
+def _method(
+    args: argparse.Namespace, settings: Any, result: Any, stack: Any, skipped: Sequence[str], unlike: Sequence[str]
+) -> Any:
+    """How the images were combined, in words for the header."""
+    recipe, frames = settings.recipe, result.frames
+    clip = recipe.clip
+    limits = {'none': '', 'min': f' {clip.low:g}', 'max': f' {clip.high:g}'}.get(
+        clip.kind, f' {clip.low:g},{clip.high:g}'
+    )
+    rules = [clip.kind + limits]
+    rules += [f'keep {clip.keep}'] if clip.keep else []
+    rules += [f'grow {recipe.grow:g}'] if recipe.grow else []
+    rules += [f'below {recipe.below:g}'] if recipe.below > -math.inf else []
+    rules += [f'above {recipe.above:g}'] if recipe.above < math.inf else []
+    noise = [
+        f'{name} {word}'
+        for name, word in (('gain', args.gain), ('rdnoise', args.rdnoise), ('snoise', args.snoise))
+        if word
+    ]
+    return files.provenance.Method(
+        args.method,
+        clip=' '.join(rules + noise),
+        scaling=args.normalize,
+        zeroing=args.zero,
+        weighting=args.weight or (settings.own_weight or 'none'),
+        scales=frames.scales,
+        zeros=frames.zeros,
+        weights=frames.weights,
+        level=args.norm_to,
+        unit=result.unit,
+        rejected=result.rejected,
+        empty=result.lost,
+        filled=recipe.fill,
+        mask=args.mask,
+        place=None if stack.placement is None else stack.placement.places[0],
+        skipped=tuple(skipped),
+        unlike=tuple(unlike),
+    )
+
+
+def _write(output: str, stack: Any, result: Any, method: Any, args: argparse.Namespace, cards: Sequence[Any]) -> None:
+    images = stack.images
     header = files.provenance.combined_header(images, 'combine_fits', method, cards)
-    files.writer.write_fits(output, [(result, header), *files.provenance.inputs_table(images, method)])
+    if args.uncertainty and 'BUNIT' not in header:
+        header['BUNIT'] = ('adu', 'unit of the pixels')
+    shape = result.pixels.shape[-2:] if args.planes else result.pixels.shape
+    extensions = _extensions(result, args)
+    pictures = [result.pixels, *extensions.values()]
+    if args.dtype is not None:
+        with refusing(f'--dtype {args.dtype}', output):
+            pictures[0] = pixels.arithmetic.as_type(pictures[0], args.dtype)
+    heads = [header, *(files.provenance.map_header(name, header) for name in extensions)]
+    parts = [(picture.reshape(shape), head) for picture, head in zip(pictures, heads, strict=True)]
+    table = files.provenance.inputs_table(images, method, wanted='inputs' in args.maps)
+    files.writer.write_fits(output, [*parts, *table])
+
+
+def _extensions(result: Any, args: argparse.Namespace) -> dict[str, Any]:
+    """Further images by the names of their extensions."""
+    found = {name.upper(): result.maps[name] for name in args.maps if name in result.maps}
+    if args.uncertainty:
+        found['UNCERT'] = result.maps['uncertainty']
+    if args.uncertainty or 'mask' in args.maps:
+        found['MASK'] = (result.maps['count'] == 0).astype('u1')
+    return found
+
+
+def _report(output: str, stack: Any, result: Any, args: argparse.Namespace, job: cli.Job) -> None:
+    values = math.prod(stack.shape) * len(stack.images)
+    job.detail(f'{output}: {result.rejected} values rejected, {100 * result.rejected / values:.3g} %')
+    if result.lost:
+        filled = ': they have the median of all their values' if args.all_rejected == 'median' else ''
+        job.say(f'{output}: {result.lost} pixels have nothing left{filled}')
 
 
 def main(argv: Sequence[str] | None = None) -> int:

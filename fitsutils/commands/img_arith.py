@@ -153,7 +153,7 @@ def _task(image: Any, operator: str, operand: Any, output: str) -> _Task:
     name = operand
     if isinstance(operand, str):
         key = operand[4:].strip()
-        operand = files.header.needed_number(image.header, key, image.path)
+        operand = files.header.needed_number(image.keywords, key, image.path)
         name = f'{key.upper()} ({operand:g})'
     elif not isinstance(operand, float):
         operand = operand.fitted_to(image)
@@ -173,7 +173,7 @@ def _warn_of_differences(tasks: list[_Task | None], operator: str) -> None:
         images = [group[0].operand, *(pair.image for pair in group)]
         ignore = ['EXPTIME'] if operator == '/' else ['EXPTIME', 'FILTER']
         files.header.warn_of_differences(
-            [image.header for image in images], [image.name for image in images], ignore=ignore
+            [image.keywords for image in images], [image.name for image in images], ignore=ignore
         )
 
 

@@ -82,7 +82,7 @@ def img_stats(args: argparse.Namespace, job: cli.Job) -> None:
     with job.progress(len(references), 'images') as progress:
         for reference in references:
             with job.attempt():
-                image = files.reader.open_image(reference, hdu, region)
+                image = files.reader.open_image(reference, hdu, region, keywords=args.keys)
                 rows += _rows(image, mask, args)
             progress.step()
     if rows:
@@ -114,7 +114,7 @@ def _rows(image: Any, mask: Any, args: argparse.Namespace) -> list[list[Any]]:
         raise Failure(f'-t wants a cube, and it has {len(image.shape)} axes', image.path)
     data = files.reader.read_pixels(image, checksum=args.checksum, max_size=args.max_size)
     bad = files.reader.read_mask(mask, image)
-    keys = [files.header.lookup(image.header, key) for key in args.keys]
+    keys = [files.header.lookup(image.keywords, key) for key in args.keys]
     rows = []
     for place, plane, hidden in _planes(data, bad, args.planes):
         values = pixels.stats.distribution(plane, hidden)

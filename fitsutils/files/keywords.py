@@ -4,30 +4,40 @@ A camera's frame has its image in the primary HDU and cards that the standard's
 simple rules read; its values are taken straight from the bytes, some twenty
 times faster than from a whole parsed header. Wherever anything is unusual (an
 extension, a packed file, a card that breaks the standard) the file goes
-through `reader.read_header`, that is, through astropy. Both give the same.
+through `hdus.read_header`, that is, through astropy. Both give the same.
 """
 
+import functools
 import os
 import re
+import stat
 import warnings
 from collections.abc import Collection, Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 from fitsutils.errors import warn
 from fitsutils.files import header as headers
 from fitsutils.files.inputs import Hdu, Reference
 
 _CARD = 80
+_BLOCK = 2880
 _FIRST_READ = 2880 * 4
 _MOST_BYTES = 10_000 * _CARD
+_PRINTABLE = bytes(range(32, 127))
 _KEYWORD = re.compile(r'[A-Z0-9_-]+ *\Z')
 # Strings with quotes in them or with the colon of record-valued cards, complex and odd numbers are left to astropy.
 _VALUE = re.compile(
-    r" *(?:'(?P<text>(?:[^':]|:(?! ))*)'"
-    r'|(?P<logical>[TF])|(?P<whole>[+-]?\d+)|(?P<float>[+-]?(?:\d+\.?\d*|\.\d+)(?:[ED][+-]?\d+)?)|) *(?:/.*)?\Z'
+    r" *(?:'(?P<text>[^':]*(?::(?! )[^':]*)*)'"
+    r'|(?P<logical>[TF])|(?P<whole>[+-]?\d+)|(?P<float>[+-]?(?:\d+\.?\d*|\.\d+)(?:[ED][+-]?\d+)?)|) *(?:/|\Z)'
 )
 _COMMENTARY = ('', 'COMMENT', 'HISTORY')
+_WITHOUT_VALUE = {key.ljust(8) for key in (*_COMMENTARY, 'CONTINUE')}
 _BITS = (8, 16, 32, 64, -32, -64)
+_MOST_AXES = 9
+_LAYOUT = frozenset(
+    ('BITPIX', 'NAXIS', *(f'NAXIS{axis}' for axis in range(1, _MOST_AXES + 1)), 'GROUPS', 'PCOUNT', 'GCOUNT')
+)
+STRUCTURE = frozenset((*_LAYOUT, 'BSCALE', 'BZERO', 'BLANK', 'CHECKSUM', 'DATASUM'))
 
 
 class Keywords(dict[str, Any]):
@@ -43,9 +53,29 @@ class Keywords(dict[str, Any]):
         Keywords that stand there more than once; the first one's value counts.
     """
 
+    __slots__ = ('repeated',)
+
     def __init__(self, values: Iterable[tuple[str, Any]], repeated: Iterable[str] = ()) -> None:
         super().__init__(values)
-        self.repeated = sorted(set(repeated))
+        self.repeated = tuple(sorted(set(repeated)))
+
+
+class PlainHeader(NamedTuple):
+    """What the short way finds out about a file with an image in its primary HDU.
+
+    Attributes
+    ----------
+    values : Keywords
+        Those of the wanted keywords that are there.
+    offset : int
+        Where the data begin, in bytes.
+    status : os.stat_result
+        The file's status while it was open.
+    """
+
+    values: Keywords
+    offset: int
+    status: os.stat_result
 
 
 class _UnusualError(Exception):
@@ -86,9 +116,9 @@ def read(reference: Reference, hdu: Hdu | None = None, wanted: Collection[str] |
 
 
 def _parsed(reference: Reference, hdu: Hdu | None, wanted: Collection[str] | None) -> Keywords:
-    from fitsutils.files import reader  # here, because astropy takes longer to load than a night's plain files to read
+    from fitsutils.files import hdus  # here, because astropy takes longer to load than a night's plain files to read
 
-    header = reader.read_header(reference, hdu)
+    header = hdus.read_header(reference, hdu)
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')  # a card that breaks the standard is shown as it is
         if wanted is None:
@@ -98,55 +128,135 @@ def _parsed(reference: Reference, hdu: Hdu | None, wanted: Collection[str] | Non
         return Keywords(((key, headers.value(header, key)) for key in here), repeated)
 
 
+def plain_header(path: str, wanted: frozenset[str]) -> PlainHeader | None:
+    """Values of the header of a plain file whose primary HDU holds an image, at the cost of one open and one read.
+
+    Parameters
+    ----------
+    path : str
+        The file.
+    wanted : frozenset of str
+        The keywords, in capitals, as `is_plain` has them.
+
+    Returns
+    -------
+    PlainHeader or None
+        None where anything is unusual, so that only astropy knows what to make of it: another file than a plain
+        one, an image elsewhere, a card that breaks the standard.
+    """
+    try:
+        text, status = _header_text(path)
+        if any(map(_lacks_indicator, [text[start : start + 10] for start in range(0, len(text), _CARD)])):
+            return None
+        values = _values(text, wanted, STRUCTURE)
+        _check_layout(values)
+    except _UnusualError:
+        return None
+    if values.get('PCOUNT') or values.get('GCOUNT', 1) != 1:
+        return None
+    return PlainHeader(values, -(-(len(text) + _CARD) // _BLOCK) * _BLOCK, status)
+
+
+@functools.lru_cache(maxsize=10_000)
+def _lacks_indicator(start: str) -> bool:
+    """Whether the first ten characters of a card are neither commentary nor a keyword with its value indicator."""
+    return start[8:] != '= ' and start[:8] not in _WITHOUT_VALUE
+
+
+def is_plain(key: str) -> bool:
+    """Whether the value of a keyword can be read the short way.
+
+    Parameters
+    ----------
+    key : str
+        The keyword.
+
+    Returns
+    -------
+    bool
+        False for HIERARCH keywords, COMMENT, HISTORY and the blank one.
+
+    Examples
+    --------
+    >>> is_plain('EXPTIME'), is_plain('ESO DET NAME'), is_plain('HISTORY')
+    (True, False, False)
+    """
+    return 0 < len(key) <= 8 and key not in _COMMENTARY and _KEYWORD.match(key) is not None
+
+
 def _quick(path: str, wanted: frozenset[str] | None) -> Keywords:
     """Values of the primary header of a plain image, or _UnusualError."""
-    text = _header_text(path)
-    values: dict[str, Any] = {}
-    layout: dict[str, Any] = {}
-    repeated = []
-    followed = ''  # the card before, where its value counts
-    for start in range(0, len(text), _CARD):
-        key = text[start : start + 8].rstrip()
-        if key == 'END':
-            break
-        if key == 'CONTINUE' and followed:
-            raise _UnusualError
-        followed = ''
-        if key in _COMMENTARY or key == 'CONTINUE':
-            continue
-        structural = key.startswith(('NAXIS', 'BITPIX', 'GROUPS', 'PCOUNT', 'GCOUNT'))
-        if wanted is None or key in wanted or structural:
-            if key in values or key in layout:
-                repeated += [key] if wanted is None or key in wanted else []
-                continue
-            value = _value(key, text[start + 8 : start + _CARD])
-            (values if wanted is None or key in wanted else layout)[key] = value
-            followed = key
-        elif key == 'HIERARCH' or not _KEYWORD.match(key):
-            raise _UnusualError
     if wanted is not None and any(key in _COMMENTARY or not _KEYWORD.match(key) for key in wanted):
         raise _UnusualError
-    _check_layout({**layout, **values})
-    return Keywords(values.items(), repeated)
+    text, _ = _header_text(path)
+    found = _values(text, wanted, _LAYOUT)
+    _check_layout(found)
+    if wanted is None:
+        return found
+    return Keywords(
+        ((key, value) for key, value in found.items() if key in wanted),
+        [key for key in found.repeated if key in wanted],
+    )
 
 
-def _value(key: str, rest: str) -> Any:
-    match = _VALUE.match(rest, 2) if rest.startswith('= ') and _KEYWORD.match(key) else None
+@functools.lru_cache(maxsize=64)
+def _padded(wanted: frozenset[str], more: frozenset[str]) -> dict[str, str]:
+    """Keywords by the eight characters with which their cards begin."""
+    return {key.ljust(8): key for key in wanted | more}
+
+
+@functools.lru_cache(maxsize=10_000)
+def _is_odd(key: str) -> bool:
+    """Whether the first eight characters of a card are no keyword of the standard."""
+    return key in ('HIERARCH', 'END     ') or not (key in _WITHOUT_VALUE or _KEYWORD.match(key))
+
+
+def _values(text: str, wanted: frozenset[str] | None, more: frozenset[str]) -> Keywords:
+    """The values of the keywords that are wanted, and of some more; all but COMMENT and HISTORY for None."""
+    keys = [text[start : start + 8] for start in range(0, len(text), _CARD)]
+    different = set(keys)
+    if any(map(_is_odd, different)):
+        raise _UnusualError
+    if wanted is None:
+        places = [place for place, key in enumerate(keys) if key not in _WITHOUT_VALUE]
+    else:
+        names = _padded(wanted, more)
+        places = [place for place, key in enumerate(keys) if key in names]
+    if 'CONTINUE' in different and any(keys[place + 1 : place + 2] == ['CONTINUE'] for place in places):
+        raise _UnusualError
+    values: dict[str, Any] = {}
+    repeated = []
+    for place in places:
+        name = keys[place].rstrip()
+        if name in values:
+            repeated.append(name)
+        else:
+            values[name] = _value(text[place * _CARD + 8 : (place + 1) * _CARD])
+    return Keywords(values, repeated)
+
+
+@functools.lru_cache(maxsize=10_000)
+def _value(rest: str) -> Any:
+    """The value behind a keyword's eight characters; a night's frames have most of their cards in common."""
+    match = _VALUE.match(rest, 2) if rest.startswith('= ') else None
     if match is None:
         raise _UnusualError
-    if match['text'] is not None:
-        return match['text'].rstrip() or None
-    if match['whole'] is not None:
-        return int(match['whole'])
-    if match['float'] is not None:
-        return float(match['float'].replace('D', 'E'))
-    return None if match['logical'] is None else match['logical'] == 'T'
+    kind = match.lastgroup
+    if kind == 'text':
+        return match[1].rstrip() or None
+    if kind == 'whole':
+        return int(match[3])
+    if kind == 'float':
+        return float(match[4].replace('D', 'E'))
+    return None if kind is None else match[2] == 'T'
 
 
 def _check_layout(values: dict[str, Any]) -> None:
     """Only a primary HDU that holds an image of some pixels is the one that the reader would choose."""
     count = values.get('NAXIS')
-    if type(count) is not int or not 0 < count < 1000 or values.get('BITPIX') not in _BITS or values.get('GROUPS'):
+    if type(count) is not int or not 0 < count <= _MOST_AXES:
+        raise _UnusualError
+    if values.get('BITPIX') not in _BITS or values.get('GROUPS'):
         raise _UnusualError
     numbers = [values.get(f'NAXIS{axis}') for axis in range(1, count + 1)]
     numbers += [values.get('PCOUNT', 1) or 1, values.get('GCOUNT', 1) or 1]
@@ -154,31 +264,35 @@ def _check_layout(values: dict[str, Any]) -> None:
         raise _UnusualError
 
 
-def _header_text(path: str) -> str:
-    """The first header of a plain FITS file, of printable ASCII and with its END."""
-    if not os.path.isfile(path):  # a pipe gives its bytes once only
-        raise _UnusualError
+def _header_text(path: str) -> tuple[str, os.stat_result]:
+    """The first header of a plain FITS file, of printable ASCII and up to its END, and the file's status."""
     try:
-        with open(path, 'rb', buffering=0) as file:
-            raw = file.read(_FIRST_READ)
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # a pipe must not be waited for
+        try:
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode):  # a pipe gives its bytes once only
+                raise _UnusualError
+            raw = os.read(descriptor, _FIRST_READ)
             if not raw.startswith(b'SIMPLE  ='):
                 raise _UnusualError
-            while not (end := _end(raw)):
-                more = file.read(len(raw))
+            while (end := _end(raw)) < 0:
+                more = os.read(descriptor, len(raw))
                 if not more or len(raw) > _MOST_BYTES:
                     raise _UnusualError
                 raw += more
-    except OSError:
+        finally:
+            os.close(descriptor)
+    except (OSError, ValueError):
         raise _UnusualError from None  # the reader finds it again, and words for it
-    text = raw[:end].decode('latin-1')
-    if not (text.isascii() and text.isprintable()):
+    raw = raw[:end]
+    if raw.translate(None, _PRINTABLE):
         raise _UnusualError
-    return text
+    return raw.decode('ascii'), status
 
 
 def _end(raw: bytes) -> int:
-    """Where the END card ends; 0 where there is none."""
+    """Where the END card begins; -1 where there is none."""
     place = raw.find(b'END' + b' ' * 77)
     while place >= 0 and place % _CARD:
         place = raw.find(b'END' + b' ' * 77, place + 1)
-    return place + _CARD if place >= 0 else 0
+    return place

@@ -11,9 +11,15 @@ import numpy as np
 from astropy.io import fits
 
 from fitsutils.files import header as headers
+from fitsutils.files import placing
 
 _MOST_NUMBERED = 999  # IMCMBnnn has three digits
-_OLD = re.compile(r'(NCOMBINE|NREJALL|NSKIPPED|CMB[A-Z]+|IM(CMB|DAT|SCL|WGT)\d{3})\Z')
+_OLD = re.compile(r'(NCOMBINE|NREJ(ALL|ECT)|NSKIPPED|NUNLIKE|CMB[A-Z]+|IM(CMB|DAT|SCL|ZER|WGT)\d{3})\Z')
+
+# World coordinates of the two axes, which hold for all images of a file.
+_WORLD = re.compile(
+    r'(WCSAXES|WCSNAME|C(TYPE|RVAL|RPIX|DELT|UNIT|ROTA)[12]|CD[12]_[12]|PC[12]_[12]|RADESYSA?|EQUINOX|LON?POLE|LATPOLE)\Z'
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,41 +32,43 @@ class Method:
         The method, such as 'median'.
     clip : str
         What was rejected, such as 'max 1' or 'none'.
-    scaling : str
-        What the images were scaled by, such as 'mean' or 'none'.
-    scales, weights : sequence of float or None
+    scaling, zeroing, weighting : str
+        What the images were scaled, shifted and weighed by, such as 'mean' or 'none'.
+    scales, zeros, weights : sequence of float or None
         One number an image; None where there are none.
+    level : float or None
+        What level the images were brought to; None: the first one's.
     unit : float or None
         What the result was divided by.
-    empty : int
-        Pixels with nothing left.
-    skipped : sequence of str
-        Inputs that could not be used.
+    rejected, empty : int
+        Values rejected; pixels with nothing left.
+    filled : bool
+        Whether such pixels have the median of all their values.
+    mask : str or None
+        What ``--mask`` named.
+    place : (int, int) or None
+        Row and column of the first image's first pixel, where images lie on a larger canvas.
+    skipped, unlike : sequence of str
+        Inputs that could not be used; those left out because they do not look like the median.
     """
 
     name: str
     clip: str = 'none'
     scaling: str = 'none'
+    zeroing: str = 'none'
+    weighting: str = 'none'
     scales: Sequence[float] | None = None
+    zeros: Sequence[float] | None = None
     weights: Sequence[float] | None = None
+    level: float | None = None
     unit: float | None = None
+    rejected: int = 0
     empty: int = 0
+    filled: bool = False
+    mask: str | None = None
+    place: tuple[int, int] | None = None
     skipped: Sequence[str] = ()
-
-    def without(self, skipped: Sequence[str]) -> 'Method':
-        """The same with inputs that could not be used.
-
-        Parameters
-        ----------
-        skipped : sequence of str
-            What was wrong with each.
-
-        Returns
-        -------
-        Method
-            A copy.
-        """
-        return dataclasses.replace(self, skipped=tuple(skipped))
+    unlike: Sequence[str] = ()
 
 
 def combined_header(
@@ -90,6 +98,8 @@ def combined_header(
         del header[key]
     if not images[0].is_whole:
         headers.cut_to(header, images[0].slices)
+    if method.place is not None:
+        placing.shift_header(header, method.place)
     _set_times(header, images, method.name)
     _set_method(header, len(images), method)
     if len(images) <= _MOST_NUMBERED:
@@ -101,14 +111,14 @@ def combined_header(
 
 
 def _set_times(header: fits.Header, images: Sequence[Any], name: str) -> None:
-    exposures = [headers.exposure(image.header) for image in images]
+    exposures = [headers.exposure(image.keywords) for image in images]
     total = np.inf if None in exposures else sum(exposures)
     if np.isfinite(total):
         seconds = total if name == 'sum' else total / len(exposures)
         for key in headers.ALIASES['EXPTIME']:
             if headers.as_number(headers.value(header, key)) is not None:
                 header[key] = seconds
-    starts = [headers.observation_time(image.header) for image in images]
+    starts = [headers.observation_time(image.keywords) for image in images]
     if None in starts:
         return
     with contextlib.suppress(OverflowError):  # times that no calendar holds are left out
@@ -132,35 +142,51 @@ def _set_method(header: fits.Header, count: int, method: Method) -> None:
     header['NCOMBINE'] = (count, 'number of images combined')
     header['CMBMETH'] = (method.name, 'how the images were combined')
     header['CMBCLIP'] = (method.clip, 'what was rejected of each pixel')
-    header['CMBSCALE'] = (method.scaling, 'images were scaled to the first one by')
+    header['CMBSCALE'] = (method.scaling, 'what the images were scaled by')
+    if method.zeroing != 'none':
+        header['CMBZERO'] = (method.zeroing, 'what the images were shifted in level by')
+    if method.weighting != 'none':
+        header['CMBWGT'] = (method.weighting, 'what the images were weighed by')
+    if method.level is not None:
+        header['CMBLEVEL'] = (method.level, 'level that the images were brought to')
+    if method.mask is not None:
+        header['CMBMASK'] = (headers.ascii_text(method.mask), 'mask of bad pixels')
     if method.unit is not None:
         header['CMBUNIT'] = (method.unit, 'the result was divided by this')
+    if method.clip != 'none':
+        header['NREJECT'] = (method.rejected, 'values rejected')
     if method.empty:
-        header['NREJALL'] = (method.empty, 'pixels with nothing left')
+        what = 'pixels with nothing left: median of all' if method.filled else 'pixels with nothing left'
+        header['NREJALL'] = (method.empty, what)
     if method.skipped:
         header['NSKIPPED'] = (len(method.skipped), 'inputs that could not be read')
+    if method.unlike:
+        header['NUNLIKE'] = (len(method.unlike), 'inputs unlike the median, left out')
 
 
 def _set_inputs(header: fits.Header, images: Sequence[Any], method: Method) -> None:
     for number, image in enumerate(images, 1):
         header[f'IMCMB{number:03d}'] = headers.ascii_text(image.name)
     for number, image in enumerate(images, 1):
-        if (start := headers.observation_time(image.header)) is not None:
+        if (start := headers.observation_time(image.keywords)) is not None:
             header[f'IMDAT{number:03d}'] = headers.date_text(start)
-    for key, numbers in (('IMSCL', method.scales), ('IMWGT', method.weights)):
+    for key, numbers in (('IMSCL', method.scales), ('IMZER', method.zeros), ('IMWGT', method.weights)):
         for number, content in enumerate(() if numbers is None else numbers, 1):
             header[f'{key}{number:03d}'] = float(content)
 
 
 def _lines(images: Sequence[Any], method: Method) -> list[str]:
-    lines = [f'{method.name} of {len(images)} images, clip {method.clip}, scaled by {method.scaling}']
-    lines += [f'left out: {name}' for name in method.skipped]
+    words = [f'{method.name} of {len(images)} images', f'clip {method.clip}', f'scaled by {method.scaling}']
+    words += [f'shifted by {method.zeroing}'] if method.zeroing != 'none' else []
+    words += [f'weighed by {method.weighting}'] if method.weighting != 'none' else []
+    lines = [', '.join(words)]
+    lines += [f'left out: {name}' for name in (*method.skipped, *method.unlike)]
     if len(images) <= _MOST_NUMBERED:
         return lines + [f'{number:03d} {image.name}' for number, image in enumerate(images, 1)]
     return [*lines, 'the images are listed in the extension INPUTS']
 
 
-def inputs_table(images: Sequence[Any], method: Method) -> list[fits.BinTableHDU]:
+def inputs_table(images: Sequence[Any], method: Method, *, wanted: bool = False) -> list[fits.BinTableHDU]:
     """The table of inputs that a combination of more than 999 images carries.
 
     Parameters
@@ -169,22 +195,66 @@ def inputs_table(images: Sequence[Any], method: Method) -> list[fits.BinTableHDU
         The images that were combined.
     method : Method
         How they were combined.
+    wanted : bool
+        Whether fewer images get one too.
 
     Returns
     -------
     list of BinTableHDU
-        One table with name, date, scale and weight; nothing for fewer images.
+        One table with name, date, scale, zero and weight; nothing for fewer images.
     """
-    if len(images) <= _MOST_NUMBERED:
+    if len(images) <= _MOST_NUMBERED and not wanted:
         return []
     names = [headers.ascii_text(image.name) for image in images]
-    starts = [headers.observation_time(image.header) for image in images]
+    starts = [headers.observation_time(image.keywords) for image in images]
     dates = ['' if start is None else headers.date_text(start) for start in starts]
-    ones = np.ones(len(images))
     columns = [
         fits.Column('NAME', f'{max(map(len, names))}A', array=names),
         fits.Column('DATE', '23A', array=dates),
-        fits.Column('SCALE', 'D', array=ones if method.scales is None else np.asarray(method.scales)),
-        fits.Column('WEIGHT', 'D', array=ones if method.weights is None else np.asarray(method.weights)),
     ]
+    for name, numbers, neutral in (
+        ('SCALE', method.scales, 1.0), ('ZERO', method.zeros, 0.0), ('WEIGHT', method.weights, 1.0),
+    ):  # fmt: skip
+        given = np.full(len(images), neutral) if numbers is None else np.asarray(numbers, 'f8')
+        columns.append(fits.Column(name, 'D', array=given))
     return [fits.BinTableHDU.from_columns(columns, name='INPUTS')]
+
+
+_MAP_UNITS = {'EXPTIME': 's', 'SIGMA': None, 'UNCERT': None}  # None: that of the pixels
+_MAP_TEXTS = {
+    'COUNT': 'values used of each pixel',
+    'SIGMA': 'standard deviation of the values used, n - 1',
+    'LOW': 'values rejected below',
+    'HIGH': 'values rejected above',
+    'EXPTIME': 'exposure time of the images used',
+    'MASK': '1 where nothing was left of a pixel',
+    'UNCERT': 'standard deviation of the combined value',
+}
+
+
+def map_header(name: str, header: fits.Header) -> fits.Header:
+    """The header of an image extension that goes with a combination.
+
+    Parameters
+    ----------
+    name : str
+        Its name, such as 'COUNT' or 'UNCERT'.
+    header : Header
+        That of the combination.
+
+    Returns
+    -------
+    Header
+        With EXTNAME and BUNIT, the world coordinates, and for UNCERT the kind of uncertainty as ``CCDData`` reads it.
+    """
+    out = fits.Header([('EXTNAME', name, _MAP_TEXTS[name])])
+    unit = _MAP_UNITS.get(name, '')
+    unit = headers.value(header, 'BUNIT') if unit is None else unit
+    if unit:
+        out['BUNIT'] = unit
+    if name == 'UNCERT':
+        out['UTYPE'] = ('StdDevUncertainty', 'kind of uncertainty')
+    for card in header.cards:
+        if _WORLD.match(card.keyword):
+            out.append(card)
+    return out

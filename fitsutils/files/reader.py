@@ -1,74 +1,77 @@
-"""Headers, whole images, and bands of rows of images.
+"""Images on disk: what they are, whole ones, and rows of them.
 
-Headers are parsed by astropy. The pixels of a plain image HDU are read
-directly, at the offset that its headers give, because bands of many files are
-what the toolset exists for; tile-compressed images go through astropy, and
-files packed with gzip or bzip2 are unpacked once into a temporary folder.
+The header of an ordinary camera frame is read as bytes, and parsed by astropy
+only when all of it is asked for; that of any other file goes through astropy.
+The pixels of a plain image HDU are read directly, at the offset that its
+header gives, because bands of many files are what the toolset exists for;
+tile-compressed images go through astropy, and files packed with gzip or bzip2
+are unpacked once into a temporary folder.
 """
 
-import bz2
 import contextlib
 import dataclasses
-import gzip
+import functools
 import itertools
 import math
 import os
-import re
-import stat
 import tempfile
 import warnings
-import zlib
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import BinaryIO
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 from astropy.io import fits
 from numpy.typing import NDArray
 
-from fitsutils.errors import Failure, FileWarning, warn
-from fitsutils.files import checksum
+from fitsutils.errors import Failure, warn
+from fitsutils.files import checksum, hdus
 from fitsutils.files import header as headers
 from fitsutils.files.inputs import Hdu, Reference, expand
+from fitsutils.files.keywords import Keywords, is_plain, plain_header
 from fitsutils.files.section import Region
+from fitsutils.files.stored import Format, Summing, format_of, read_runs
 
-_BLOCK = 2880
-_CARD = 80
-_MOST_CARDS = 10_000
-_MOST_COLUMNS = 999  # the standard's own limit
-_MOST_HDUS = 10_000
-_GOES_ON = re.compile(rb"&' *(/.*)?\Z")
-_FARTHEST = 2**62  # bytes; seek takes no more than 63 bits
-_RAW_TYPES = {8: 'u1', 16: '>i2', 32: '>i4', 64: '>i8', -32: '>f4', -64: '>f8'}
-_PACKERS = {b'\x1f\x8b': ('gzip', gzip.open), b'BZ': ('bzip2', bz2.open)}
+_SLAB = 1 << 24  # bytes of a tile-compressed image that are unpacked at once
+_PADDING_GONE = 'the padding at the end of the file is missing'
 
 
-@dataclass(frozen=True)
-class _Hdu:
-    """One HDU as the walk through a file finds it."""
+class Stored(NamedTuple):
+    """Where the stored values of an image are to be read.
 
-    index: int
-    start: int  # of the header, in bytes
-    header: fits.Header
-    header_sum: int
-    offset: int  # of the data, in bytes
-    size: int  # of the data, in bytes, without padding
+    Attributes
+    ----------
+    path : str
+        The file, or a plain copy of it.
+    offset : int
+        Where the data begin, in bytes.
+    tiled : bool
+        Whether they are tile-compressed.
+    is_copy : bool
+        Whether it is a copy.
+    """
+
+    path: str
+    offset: int
     tiled: bool
-    axes: tuple[int, ...]  # in FITS order
-
-    @property
-    def name(self) -> tuple[str, int]:
-        version = headers.as_number(headers.value(self.header, 'EXTVER'))
-        return str(headers.value(self.header, 'EXTNAME') or '').strip().upper(), int(version or 1)
-
-    @property
-    def is_image(self) -> bool:
-        kind = _kind(self.header) if self.index else 'IMAGE'
-        groups = headers.value(self.header, 'GROUPS') is True
-        return self.tiled or (kind in ('IMAGE', 'IUEIMAGE') and len(self.axes) > 0 and not groups)
+    is_copy: bool
 
 
-@dataclass(eq=False)
+class _ImageKeywords(Keywords):
+    """The keywords that many images are asked for; for any other one the header is parsed, and not kept."""
+
+    __slots__ = ('covered', 'image')
+
+    def get(self, key: str, default: Any = None) -> Any:
+        if key in self:
+            return self[key]
+        if key.upper() in self.covered:
+            return super().get(key.upper(), default)
+        self[key] = headers.value(_parsed_header(self.image), key)
+        return self[key]
+
+
+@dataclass(eq=False, slots=True)
 class Image:
     """An image on disk: its header has been read, its pixels have not.
 
@@ -76,9 +79,6 @@ class Image:
     ----------
     reference : Reference
         What the user named.
-    header : Header
-        The HDU's header; where it is an extension, with the primary header's
-        cards that it does not have itself.
     index : int
         Number of the HDU.
     full_shape : tuple of int
@@ -87,23 +87,42 @@ class Image:
         The part that was asked for, in numpy order.
     dtype : dtype
         Type of the pixels that reading gives: native byte order, scaled as BSCALE and BZERO say.
+    keywords : Keywords
+        What `header.value` and its like take for the header, without its cost: the values of the
+        keywords that commands look up on many images. Any other one costs as much as the whole header.
     """
 
     reference: Reference
-    header: fits.Header
     index: int
     full_shape: tuple[int, ...]
     slices: tuple[slice, ...]
     dtype: np.dtype
-    _raw: np.dtype
+    keywords: Keywords
+    _form: Format
+    _start: int
     _offset: int
     _size: int
     _tiled: bool
-    _scale: tuple[float, float, int | None]
-    _sums: tuple[int | None, int | None, int] = (None, None, 0)
-    _fingerprint: tuple[int, ...] = ()
-    _plain_path: str | None = None
-    _rows: NDArray[np.intp] = field(default_factory=lambda: np.empty(0, np.intp))
+    _packed: bool
+    _sums: tuple[int | None, bool]
+    _fingerprint: tuple[int, ...]
+    _header: fits.Header | None = None
+    _copy: Stored | None = None
+
+    @property
+    def header(self) -> fits.Header:
+        """The HDU's header; where it is an extension, with the primary header's cards that it does not have itself.
+
+        It is parsed when it is asked for, and kept.
+        """
+        if self._header is None:
+            self._header = _parsed_header(self)
+        return self._header
+
+    @property
+    def stored(self) -> Stored:
+        """Where the stored values are to be read: in the file, or within `unpacked` in a plain copy of it."""
+        return self._copy or Stored(self.path, self._offset, self._tiled, False)
 
     @property
     def path(self) -> str:
@@ -183,7 +202,7 @@ class Image:
         ]
 
     def _with(self, slices: tuple[slice, ...]) -> 'Image':
-        return dataclasses.replace(self, slices=slices, _rows=_row_numbers(self.full_shape, slices))
+        return dataclasses.replace(self, slices=slices)
 
     def fitted_to(self, image: 'Image') -> 'Image':
         """Give this image as an operand for another one, or for a part of it.
@@ -216,15 +235,105 @@ class Image:
     @property
     def rows(self) -> int:
         """Number of rows of the part, all planes of a cube counted."""
-        return len(self._rows)
+        return math.prod(part.stop - part.start for part in self.slices[:-1])
 
     @property
     def is_whole(self) -> bool:
         """Whether the part is the whole image."""
         return self.shape == self.full_shape
 
+    @property
+    def data_size(self) -> int:
+        """Bytes of the HDU's data, without padding."""
+        return self._size
 
-def open_image(reference: Reference, hdu: Hdu | None = None, region: Region | None = None) -> Image:
+    @property
+    def has_sums(self) -> bool:
+        """Whether its HDU has a DATASUM or a CHECKSUM."""
+        return self._sums != (None, False)
+
+    @property
+    def fills_its_data(self) -> bool:
+        """Whether the part's rows are all that the HDU's data hold, as they are stored in a plain file."""
+        plain = not self._tiled and not self._packed
+        return plain and self.is_whole and self._size == math.prod(self.full_shape) * self._form.raw.itemsize
+
+    def check_unchanged(self, descriptor: int) -> None:
+        """Refuse a file that is not the one whose header was read.
+
+        Parameters
+        ----------
+        descriptor : int
+            The file, open.
+
+        Raises
+        ------
+        Failure
+            When it has changed.
+        """
+        if hdus.fingerprint(os.fstat(descriptor)) != self._fingerprint:
+            raise Failure(hdus.CHANGED, self.path)
+
+    def runs(self, start: int, stop: int) -> Iterator[tuple[int, int, int]]:
+        """Where some rows of the part lie among the rows of the whole image.
+
+        Parameters
+        ----------
+        start, stop : int
+            Rows of the part, numbered through all its planes.
+
+        Yields
+        ------
+        tuple of int
+            For each run of consecutive rows its place among those asked for, its first row in the whole
+            image, and how many rows it has.
+        """
+        parts, lengths = self.slices[:-1], self.full_shape[:-1]
+        if parts == _whole(lengths):
+            yield 0, start, stop - start
+            return
+        sizes = [part.stop - part.start for part in parts]
+        place = start
+        while place < stop:
+            count = min(stop - place, sizes[-1] - place % sizes[-1])
+            where = [part.start + int(step) for part, step in zip(parts, np.unravel_index(place, sizes), strict=True)]
+            yield place - start, int(np.ravel_multi_index(where, lengths)), count
+            place += count
+
+    def extents(self, start: int, stop: int) -> Iterator[tuple[int, int]]:
+        """Where some rows of the part lie in the file of `stored`.
+
+        Parameters
+        ----------
+        start, stop : int
+            Rows of the part, numbered through all its planes.
+
+        Yields
+        ------
+        tuple of int
+            For each run of consecutive rows where it begins, and how many bytes it has.
+        """
+        size = self.full_shape[-1] * self._form.raw.itemsize
+        for _, first, count in self.runs(start, stop):
+            yield self.stored.offset + first * size, count * size
+
+
+@functools.lru_cache(maxsize=256)
+def _whole(shape: tuple[int, ...]) -> tuple[slice, ...]:
+    """The part that is all of an image; the same object for all images of a size, of which there may be thousands."""
+    return tuple(slice(0, length) for length in shape)
+
+
+@functools.lru_cache(maxsize=64)
+def _covered(more: tuple[str, ...]) -> frozenset[str]:
+    """The keywords that `Image.keywords` holds: those that have aliases, dates, and what a caller wants beside."""
+    names = [key for name in (*headers.ALIASES, 'DATE-OBS', *more) for key in headers.keywords_behind(name)]
+    return frozenset(filter(is_plain, names))
+
+
+def open_image(
+    reference: Reference, hdu: Hdu | None = None, region: Region | None = None, *, keywords: Collection[str] = ()
+) -> Image:
     """Find the image that a reference names and read its header.
 
     Parameters
@@ -235,6 +344,8 @@ def open_image(reference: Reference, hdu: Hdu | None = None, region: Region | No
         The HDU where the reference names none.
     region : Region, optional
         The part where the reference names none.
+    keywords : collection of str
+        What will be looked up in `Image.keywords` beside exposures, dates and what else has aliases.
 
     Returns
     -------
@@ -247,47 +358,124 @@ def open_image(reference: Reference, hdu: Hdu | None = None, region: Region | No
         When the file is missing, is not FITS, has no such image, is shorter than its header
         says, or the part goes beyond the image.
     """
-    path = reference.path
-    with named_errors(path), open_bytes(path) as file:
-        found, primary = _find(file, path, reference.hdu if reference.hdu is not None else hdu, header_only=False)
-        image = _image(reference, found, primary)
-        image._fingerprint = _fingerprint(path)
-        if packing(path) is None:
-            _check_length(path, found)
+    wanted = reference.hdu if reference.hdu is not None else hdu
+    covered = _covered(tuple(keywords))
+    image = _open_plain(reference, covered) if wanted in (None, 0, 'PRIMARY') else None
+    if image is None:
+        image = _open_any(reference, wanted, covered)
     part = reference.region if reference.region is not None else region
     if part is not None:
         try:
             image.slices = part.slices(image.full_shape)
         except Failure as error:
-            raise Failure(str(error), path) from None
-    image._rows = _row_numbers(image.full_shape, image.slices)
+            raise Failure(str(error), reference.path) from None
     return image
 
 
-def read_header(reference: Reference, hdu: Hdu | None = None) -> fits.Header:
-    """The header that describes a file's image; the pixels are not touched.
+def _open_plain(reference: Reference, covered: frozenset[str]) -> Image | None:
+    """An image in the primary HDU of a plain file, by its header's bytes; None where there is anything unusual."""
+    found = plain_header(reference.path, covered)
+    if found is None:
+        return None
+    values = found.values
+    axes = tuple(values[f'NAXIS{axis}'] for axis in range(1, values['NAXIS'] + 1))
+    size = math.prod(axes) * hdus.raw_type(values, reference.path, 0).itemsize
+    if found.status.st_size < found.offset + padded(size):
+        return None
+    hdu = hdus.FoundHdu(0, 0, values, found.offset, size, False, axes)
+    few = _ImageKeywords((key, value) for key, value in values.items() if key in covered)
+    return _image(reference, hdu, values, few, covered, found.status, packed=False)
+
+
+def _open_any(reference: Reference, wanted: Hdu | None, covered: frozenset[str]) -> Image:
+    """An image in any HDU of any file, by astropy."""
+    path = reference.path
+    with hdus.named_errors(path), hdus.open_bytes(path) as file:
+        status = os.fstat(file.fileno())
+        packed = hdus.packing(path) is not None
+        found, primary = hdus.choose(file, path, wanted)
+        header = hdus.image_header(path, found)
+        few = _looked_up(hdus.merged(header, primary, found.index), covered)
+        image = _image(reference, found, header, few, covered, status, packed=packed)
+        if not packed:
+            _check_length(path, found, status.st_size)
+    return image
+
+
+def _looked_up(header: fits.Header, covered: Iterable[str]) -> _ImageKeywords:
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')  # a card that breaks the standard is shown as it is
+        return _ImageKeywords((key, headers.value(header, key)) for key in sorted(covered) if key in header)
+
+
+def _check_length(path: str, hdu: hdus.FoundHdu, size: int) -> None:
+    there = size - hdu.offset
+    if there < hdu.size:
+        raise Failure(f'the data are cut off: {max(there, 0)} bytes of {hdu.size}', path)
+    if there < padded(hdu.size):
+        warn(_PADDING_GONE, path)
+
+
+def padded(size: int) -> int:
+    """How much room data take with their padding.
 
     Parameters
     ----------
-    reference : Reference
-        The file, perhaps an HDU.
-    hdu : int, str or (str, int), optional
-        The HDU where the reference names none.
+    size : int
+        Bytes.
 
     Returns
     -------
-    Header
-        Of the HDU asked for; else of the first with an image; else the primary header.
+    int
+        Bytes of whole blocks.
 
-    Raises
-    ------
-    Failure
-        When the file is missing or is not FITS, or has no such HDU.
+    Examples
+    --------
+    >>> padded(2881)
+    5760
     """
+    return -(-size // hdus.BLOCK) * hdus.BLOCK
+
+
+def _image(
+    reference: Reference, hdu: hdus.FoundHdu, header: fits.Header, few: _ImageKeywords, covered: frozenset[str],
+    status: os.stat_result, *, packed: bool,
+) -> Image:  # fmt: skip
+    """An image from its HDU, whose own header may be a tile-compressed one's, and from the header of the image."""
     path = reference.path
-    with named_errors(path), open_bytes(path) as file:
-        found, primary = _find(file, path, reference.hdu if reference.hdu is not None else hdu, header_only=True)
-        return _merged(_image_header(path, found), primary, found.index)
+    shape = tuple(reversed(hdu.axes))
+    while len(shape) > 2 and shape[0] == 1:
+        shape = shape[1:]
+    form = format_of(header, hdus.raw_type(header, path, hdu.index), path)
+    image = Image(
+        reference=reference,
+        index=hdu.index,
+        full_shape=shape,
+        slices=_whole(shape),
+        dtype=form.dtype,
+        keywords=few,
+        _form=form,
+        _start=hdu.start,
+        _offset=hdu.offset,
+        _size=hdu.size,
+        _tiled=hdu.tiled,
+        _packed=packed,
+        # A blank CHECKSUM is that of a writer who knew none.
+        _sums=(_stored_sum(hdu.header, 'DATASUM'), headers.value(hdu.header, 'CHECKSUM') is not None),
+        _fingerprint=hdus.fingerprint(status),
+    )
+    few.covered, few.image = covered, image
+    return image
+
+
+def _parsed_header(image: Image) -> fits.Header:
+    path = image.path
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')  # what there is to say was said when the image was opened
+        with hdus.named_errors(path), hdus.open_bytes(path) as file:
+            image.check_unchanged(file.fileno())
+            found, primary = hdus.choose(file, path, image.index)
+            return hdus.merged(hdus.image_header(path, found), primary, found.index)
 
 
 def read_pixels(image: Image, *, checksum: str = 'ignore', max_size: int = 2 * 10**10) -> NDArray:
@@ -396,17 +584,61 @@ def read_rows(image: Image, start: int, stop: int) -> NDArray:
     Failure
         When the file can't be read, or has changed since it was opened.
     """
-    columns = image.slices[-1]
-    wanted = image._rows[start:stop]
-    out = np.empty((len(wanted), columns.stop - columns.start), image.dtype)
-    with named_errors(image.path), open(image._plain_path or image.path, 'rb') as file:
-        if image._plain_path is None and _fingerprint_of(os.fstat(file.fileno())) != image._fingerprint:
-            raise Failure('the file has changed since its header was read', image.path)
-        if image._tiled:
-            _read_tiled(image, file, wanted, out)
+    stop = min(stop, image.rows)
+    out = np.empty((max(stop - start, 0), image.shape[-1]), image.dtype)
+    with hdus.named_errors(image.path), _opened(image) as file:
+        if image.stored.tiled:
+            _read_tiled(image, file, start, stop, out)
         else:
-            _read_plain(image, file, wanted, out)
+            read_into(out, image, file.fileno(), start, stop)
     return out
+
+
+@contextlib.contextmanager
+def _opened(image: Image) -> Iterator[BinaryIO]:
+    """The file with the stored values, which must be the one whose header was read."""
+    with open(image.stored.path, 'rb', buffering=0) as file:
+        if not image.stored.is_copy:
+            image.check_unchanged(file.fileno())
+        yield file
+
+
+def read_into(
+    out: NDArray, image: Image, descriptor: int, start: int, stop: int, columns: slice | None = None,
+    summing: Summing | None = None,
+) -> None:  # fmt: skip
+    """Read rows of an image that is not tile-compressed into an array; any number of threads may do so.
+
+    Parameters
+    ----------
+    out : ndarray
+        Shape ``(stop - start, nx)``, of a type that holds `image.dtype`; BLANK pixels become NaN.
+    image : Image
+        The image; a packed one within `unpacked`.
+    descriptor : int
+        The file of `image.stored`, open.
+    start, stop : int
+        The rows, numbered through all planes of the part that was asked for.
+    columns : slice, optional
+        Columns of the part, all by default.
+    summing : callable, optional
+        Is given the number of a row of the whole image and the bytes of rows from there on, as they are stored,
+        in an array that it must not change or keep.
+
+    Raises
+    ------
+    Failure
+        When the file is too short.
+    OSError
+        When it can't be read.
+    """
+    low, high = image.slices[-1].start, image.slices[-1].stop
+    if columns is not None:
+        low, high = low + columns.start, low + columns.stop
+    runs = image.runs(start, stop)
+    offset = image.stored.offset
+    if not read_runs(out, image._form, descriptor, offset, image.full_shape[-1], slice(low, high), runs, summing):
+        raise Failure('the data are cut off', image.path)
 
 
 def verify_checksum(image: Image, policy: str) -> None:
@@ -424,25 +656,50 @@ def verify_checksum(image: Image, policy: str) -> None:
     Failure
         When a sum is wrong and the policy is 'error'.
     """
-    datasum, whole, header_sum = image._sums
-    if policy == 'ignore' or (datasum is None and whole is None):
+    if policy == 'ignore' or not image.has_sums:
         return
-    with named_errors(image.path), open(image._plain_path or image.path, 'rb') as file:
+    with hdus.named_errors(image.path), _opened(image) as file:
         file.seek(image._offset)
-        found = checksum.sum_of_file(file, -(-image._size // _BLOCK) * _BLOCK)
+        found = checksum.sum_of_file(file, padded(image._size))
+        judge_sum(image, policy, found, file.fileno())
+
+
+def judge_sum(image: Image, policy: str, found: int, descriptor: int) -> None:
+    """Hold the sum of an image's data against DATASUM, and with its header's against CHECKSUM.
+
+    Parameters
+    ----------
+    image : Image
+        The image.
+    policy : {'warn', 'error'}
+        What a difference means.
+    found : int
+        The sum of the data and their padding.
+    descriptor : int
+        The file of `image.stored`, open.
+
+    Raises
+    ------
+    Failure
+        When a sum is wrong and the policy is 'error'.
+    """
+    datasum, whole = image._sums
     wrong = []
     if datasum is not None and not checksum.same(found, datasum):
         wrong.append('DATASUM')
-    if whole is not None and not checksum.same(checksum.add(found, header_sum), 0):
-        wrong.append('CHECKSUM')
+    if whole:
+        header = os.pread(descriptor, image._offset - image._start, image._start)
+        if not checksum.same(checksum.add(found, checksum.sum_of(header)), 0):
+            wrong.append('CHECKSUM')
+    what = f'{" and ".join(wrong)} is wrong: the file has changed since it was written'
     if wrong and policy == 'error':
-        raise Failure(f'{" and ".join(wrong)} is wrong: the file has changed since it was written', image.path)
+        raise Failure(what, image.path)
     if wrong:
-        warn(f'{" and ".join(wrong)} is wrong: the file has changed since it was written', image.path)
+        warn(what, image.path)
 
 
 @contextlib.contextmanager
-def unpacked(images: Sequence[Image], *, max_size: int = 2 * 10**10) -> Iterator[None]:
+def unpacked(images: Sequence[Image], *, max_size: int = 2 * 10**10, tiles: bool = False) -> Iterator[None]:
     """Files packed with gzip or bzip2 lie unpacked in a temporary folder within this block.
 
     Parameters
@@ -451,6 +708,8 @@ def unpacked(images: Sequence[Image], *, max_size: int = 2 * 10**10) -> Iterator
         The images; those of plain files are left as they are.
     max_size : int
         Bytes that one file may unpack to.
+    tiles : bool
+        Tile-compressed images are unpacked too, as far as their parts need it.
 
     Yields
     ------
@@ -464,18 +723,38 @@ def unpacked(images: Sequence[Image], *, max_size: int = 2 * 10**10) -> Iterator
     """
     for image in images:
         _refuse_bomb(image, max_size)
-    packed = [image for image in images if image._plain_path is None and packing(image.path)]
-    if not packed:
+    groups: dict[Any, list[Image]] = {}  # the planes of a cube lie in one file
+    for image in images:
+        if (image._packed and image._copy is None) or (tiles and image.stored.tiled):
+            groups.setdefault((image.path, image.index, image._fingerprint, image._copy), []).append(image)
+    if not groups:
         yield
         return
+    before = [(image, image._copy) for group in groups.values() for image in group]
     with tempfile.TemporaryDirectory(prefix='fitsutils-') as folder:
         try:
-            for number, image in enumerate(packed):
-                image._plain_path = _unpack(image, os.path.join(folder, f'{number}.fits'), max_size)
+            for number, group in enumerate(groups.values()):
+                copy = _plain_copy(group, os.path.join(folder, f'{number}.fits'), max_size, tiles)
+                for image in group:
+                    image._copy = copy
             yield
         finally:
-            for image in packed:
-                image._plain_path = None
+            for image, copy in before:
+                image._copy = copy
+
+
+def _plain_copy(group: Sequence[Image], target: str, max_size: int, tiles: bool) -> Stored:
+    """Unpack one file for some images of one HDU of it."""
+    image = group[0]
+    source = image.stored
+    if image._packed and not source.is_copy:
+        source = Stored(_unpack(image, target, max_size), image._offset, image._tiled, True)
+    if not (tiles and source.tiled):
+        return source
+    _untile(group, source, f'{target}.raw')
+    if source.path == target:
+        os.unlink(target)
+    return Stored(f'{target}.raw', 0, False, True)
 
 
 def _refuse_bomb(image: Image, max_size: int) -> None:
@@ -489,11 +768,10 @@ def _unpack(image: Image, target: str, max_size: int) -> str:
     needed = image._offset + image._size
     if needed > max_size:
         raise Failure(f'it declares {needed} bytes, more than --max-size {max_size}', image.path)
-    with named_errors(image.path), open_bytes(image.path) as source, open(target, 'wb') as out:
-        if _fingerprint(image.path) != image._fingerprint:
-            raise Failure('the file has changed since its header was read', image.path)
+    with hdus.named_errors(image.path), hdus.open_bytes(image.path) as source, open(target, 'wb') as out:
+        image.check_unchanged(source.fileno())
         # Nothing behind the image is wanted, so a bomb there never goes off.
-        left = image._offset + -(-image._size // _BLOCK) * _BLOCK
+        left = image._offset + padded(image._size)
         while left > 0 and (piece := source.read(min(left, 1 << 20))):
             out.write(piece)
             left -= len(piece)
@@ -502,361 +780,28 @@ def _unpack(image: Image, target: str, max_size: int) -> str:
     return target
 
 
-@contextlib.contextmanager
-def named_errors(path: str) -> Iterator[None]:
-    """Turn what goes wrong with a file into a failure that names it.
-
-    Parameters
-    ----------
-    path : str
-        The file that is read in the block.
-
-    Yields
-    ------
-    None
-        Nothing.
-
-    Raises
-    ------
-    Failure
-        For errors of the operating system, of unpacking and of astropy; warnings become ours, with the name too.
-    """
-    try:
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter('always')
-            yield
-    except (OSError, EOFError, zlib.error, fits.VerifyError) as error:
-        raise Failure(getattr(error, 'strerror', None) or str(error) or 'the file ends too early', path) from error
-    finally:
-        _tell(path, caught)
+def _untile(group: Sequence[Image], source: Stored, target: str) -> None:
+    """Write the stored values of a tile-compressed image, of the rows that are wanted, as a plain image has them."""
+    image = group[0]
+    width = image.full_shape[-1]
+    wanted = sorted({(first, count) for each in group for _, first, count in each.runs(0, each.rows)})
+    with hdus.named_errors(image.path), open(source.path, 'rb') as file, open(target, 'wb') as out:
+        if not source.is_copy:
+            image.check_unchanged(file.fileno())
+        with _tiles(image, file) as hdu:
+            height = _slab_height(hdu, width * image._form.raw.itemsize)
+            for first, count in wanted:
+                for start in range(first - first % height, first + count, height):
+                    low, high = max(start, first), min(start + height, first + count)
+                    stored = np.asarray(_tiled_rows(hdu, low, high - low))
+                    out.seek(low * width * image._form.raw.itemsize)
+                    out.write(np.ascontiguousarray(stored, image._form.raw).data)
 
 
-def _tell(path: str, caught: Sequence[warnings.WarningMessage]) -> None:
-    """Pass warnings on with the file's name; what astropy says of several cards is said once."""
-    ours = [str(each.message) for each in caught if issubclass(each.category, FileWarning)]
-    rest = [each for each in caught if not issubclass(each.category, FileWarning)]
-    odd = [str(each.message) for each in rest if _speaks_of_a_card(each)]
-    other = [str(each.message) for each in rest if not _speaks_of_a_card(each)]
-    if odd:
-        card = odd[0].partition('\n')[2].strip() or odd[0]
-        more = f' and {len(odd) - 1} more' if len(odd) > 1 else ''
-        warn(f'a card breaks the FITS standard: {card}{more}', path)
-    for message in dict.fromkeys(ours + other):
-        warn(message, None if message.startswith(path) else path)
-
-
-def _speaks_of_a_card(caught: warnings.WarningMessage) -> bool:
-    return issubclass(caught.category, fits.verify.VerifyWarning) or 'header keyword is invalid' in str(caught.message)
-
-
-def packing(path: str) -> str | None:
-    """What a file is packed with, whatever its name says.
-
-    Parameters
-    ----------
-    path : str
-        The file.
-
-    Returns
-    -------
-    {'gzip', 'bzip2'} or None
-        None for a file that is not packed.
-    """
-    with open(path, 'rb') as file:
-        packer = _PACKERS.get(file.read(2))
-    return packer and packer[0]
-
-
-def open_bytes(path: str) -> BinaryIO:
-    """Open a file for reading, unpacked as it goes.
-
-    Parameters
-    ----------
-    path : str
-        The file.
-
-    Returns
-    -------
-    file object
-        Open for reading bytes.
-
-    Raises
-    ------
-    Failure
-        When it is a folder, a pipe or a device, or empty.
-    """
-    mode = os.stat(path).st_mode
-    if stat.S_ISDIR(mode):
-        raise Failure('is a folder, not a FITS file', path)
-    if not stat.S_ISREG(mode):
-        raise Failure('is a pipe or a device; an image is read from a file, in any order', path)
-    with open(path, 'rb') as file:
-        start = file.read(2)
-    if not start:
-        raise Failure('the file is empty', path)
-    return _PACKERS.get(start, ('', open))[1](path, 'rb')
-
-
-def _fingerprint(path: str) -> tuple[int, ...]:
-    return _fingerprint_of(os.stat(path))
-
-
-def _fingerprint_of(status: os.stat_result) -> tuple[int, ...]:
-    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
-
-
-def _find(file: BinaryIO, path: str, wanted: Hdu | None, *, header_only: bool) -> tuple[_Hdu, fits.Header | None]:
-    """The HDU that is wanted and the primary header where that is another one."""
-    primary = None
-    empty = None
-    for hdu in walk(file, path):
-        if primary is None:
-            primary = hdu
-        if wanted is None and hdu.is_image:
-            if 0 not in hdu.axes:
-                return hdu, primary.header
-            empty = hdu
-        if wanted is not None and _matches(hdu, wanted):
-            if not header_only and (not hdu.is_image or 0 in hdu.axes):
-                raise Failure(f'HDU {_hdu_text(wanted)} holds no image', path)
-            return hdu, primary.header
-    if wanted is not None:
-        raise Failure(f'there is no HDU {_hdu_text(wanted)}', path)
-    if header_only:
-        return primary, primary.header
-    raise Failure('the image has an axis of length 0' if empty else 'no HDU holds an image', path)
-
-
-def find_hdu(file: BinaryIO, path: str, index: int) -> _Hdu:
-    """One HDU of an open file by its number.
-
-    Parameters
-    ----------
-    file : file object
-        Open at its start.
-    path : str
-        Its name, for messages.
-    index : int
-        Number of the HDU.
-
-    Returns
-    -------
-    _Hdu
-        Its header, and where header and data begin.
-
-    Raises
-    ------
-    Failure
-        When there is none.
-    """
-    return _find(file, path, index, header_only=True)[0]
-
-
-def _hdu_text(hdu: Hdu) -> str:
-    return ','.join(map(str, hdu)) if isinstance(hdu, tuple) else str(hdu)
-
-
-def _matches(hdu: _Hdu, wanted: Hdu) -> bool:
-    if isinstance(wanted, int):
-        return hdu.index == wanted
-    if isinstance(wanted, str):
-        return hdu.name[0] == wanted or (wanted == 'PRIMARY' and hdu.index == 0)
-    return hdu.name == wanted
-
-
-def walk(file: BinaryIO, path: str) -> Iterator[_Hdu]:
-    """All HDUs of an open file, in turn.
-
-    Parameters
-    ----------
-    file : file object
-        Open for reading bytes.
-    path : str
-        Its name, for messages.
-
-    Yields
-    ------
-    _Hdu
-        Its header, and where header and data begin.
-
-    Raises
-    ------
-    Failure
-        When the file does not begin as FITS does, or a header makes no sense.
-    """
-    position = 0
-    for index in range(_MOST_HDUS):
-        if position > _FARTHEST:
-            return
-        file.seek(position)
-        raw = _header_bytes(file, path, index)
-        if raw is None:
-            return
-        header = fits.Header.fromstring(_without_strays(raw))
-        axes, size, tiled = _layout(header, path, index)
-        offset = position + len(raw)
-        yield _Hdu(
-            index, position, header, checksum.sum_of(raw) if 'CHECKSUM' in header else 0, offset, size, tiled, axes
-        )
-        position = offset + -(-size // _BLOCK) * _BLOCK
-
-
-def _header_bytes(file: BinaryIO, path: str, index: int) -> bytes | None:
-    """All blocks of the header that begins here; None at the end of the file or where no HDU follows."""
-    blocks: list[bytes] = []
-    while len(blocks) * _BLOCK < _MOST_CARDS * _CARD:
-        block = file.read(_BLOCK)
-        if not blocks and not block.startswith(b'XTENSION' if index else b'SIMPLE  '):
-            if index:
-                return None
-            raise Failure('this is not a FITS file: it does not begin with SIMPLE', path)
-        blocks.append(block)
-        if _end_in(block):
-            return b''.join(blocks) if len(block) == _BLOCK else b''.join(blocks).ljust(len(blocks) * _BLOCK)
-        if len(block) < _BLOCK:
-            break
-    raise Failure(f'the header of HDU {index} has no END card', path)
-
-
-def _without_strays(raw: bytes) -> bytes:
-    """A header in which a CONTINUE card that continues nothing is a comment; astropy adds it to any card before it."""
-    if b'CONTINUE' not in raw:
-        return raw
-    cards = [raw[start : start + _CARD] for start in range(0, len(raw), _CARD)]
-    for place, card in enumerate(cards):
-        if card.startswith(b'CONTINUE') and not (card[8:10] == b'  ' and _GOES_ON.search(cards[place - 1])):
-            cards[place] = b'COMMENT ' + card[8:]
-    return b''.join(cards)
-
-
-def _end_in(block: bytes) -> bool:
-    place = block.find(b'END     ')
-    while place >= 0 and place % _CARD:
-        place = block.find(b'END     ', place + 1)
-    return place >= 0 or (block.rstrip(b' \0').endswith(b'END') and (len(block.rstrip(b' \0')) - 3) % _CARD == 0)
-
-
-def _layout(header: fits.Header, path: str, index: int) -> tuple[tuple[int, ...], int, bool]:
-    """Axes in FITS order, bytes of data, and whether the HDU is a tile-compressed image."""
-    bytes_each = _raw_type(header, path, index).itemsize
-    axes = _axes(header, '', path, index)
-    groups = axes[:1] == (0,) and headers.value(header, 'GROUPS') is True
-    pixels = math.prod(axes[1:] if groups else axes) if axes else 0
-    size = bytes_each * _integer(header, 'GCOUNT', path, 1) * (_integer(header, 'PCOUNT', path, 0) + pixels)
-    if size < 0:
-        raise Failure(f'PCOUNT or GCOUNT of HDU {index} is negative', path)
-    if index and _kind(header) == 'BINTABLE' and headers.value(header, 'ZIMAGE') is True:
-        if not 0 < _integer(header, 'TFIELDS', path, 0) <= _MOST_COLUMNS:
-            raise Failure(f'TFIELDS of HDU {index} is not a number of columns from 1 to {_MOST_COLUMNS}', path)
-        return _axes(header, 'Z', path, index), size, True
-    return axes, size, False
-
-
-def _kind(header: fits.Header) -> str:
-    """What an extension is: IMAGE, BINTABLE."""
-    return str(headers.value(header, 'XTENSION')).strip()
-
-
-def _raw_type(header: fits.Header, path: str, index: int) -> np.dtype:
-    bits = _integer(header, 'BITPIX', path, 8)
-    if bits not in _RAW_TYPES:
-        raise Failure(f'BITPIX = {bits} in HDU {index} is none of 8, 16, 32, 64, -32, -64', path)
-    return np.dtype(_RAW_TYPES[bits])
-
-
-def _axes(header: fits.Header, prefix: str, path: str, index: int) -> tuple[int, ...]:
-    """Lengths of the axes in FITS order; the prefix is Z for what a tile-compressed image stands for."""
-    count = _integer(header, f'{prefix}NAXIS', path, 0)
-    if not 0 <= count <= 999:
-        raise Failure(f'{prefix}NAXIS = {count} in HDU {index} is not a number of axes', path)
-    axes = tuple(_integer(header, f'{prefix}NAXIS{axis}', path, None) for axis in range(1, count + 1))
-    if any(length < 0 for length in axes):
-        raise Failure(f'an axis of HDU {index} has a negative length: {axes}', path)
-    return axes
-
-
-def _integer(header: fits.Header, key: str, path: str, default: int | None) -> int:
-    found = headers.value(header, key)
-    if found is None:
-        if default is None:
-            raise Failure(f'{key} is missing', path)
-        return default
-    if isinstance(found, float) and found.is_integer():
-        return int(found)
-    if not isinstance(found, int) or isinstance(found, bool):
-        raise Failure(f'{key} = {found!r} is not an integer', path)
-    return found
-
-
-def _check_length(path: str, hdu: _Hdu) -> None:
-    there = os.path.getsize(path) - hdu.offset
-    if there < hdu.size:
-        raise Failure(f'the data are cut off: {max(there, 0)} bytes of {hdu.size}', path)
-    if there < -(-hdu.size // _BLOCK) * _BLOCK:
-        warn('the padding at the end of the file is missing', path)
-
-
-def _image(reference: Reference, hdu: _Hdu, primary: fits.Header | None) -> Image:
-    path = reference.path
-    header = _image_header(path, hdu)
-    shape = tuple(reversed(hdu.axes))
-    while len(shape) > 2 and shape[0] == 1:
-        shape = shape[1:]
-    raw = _raw_type(header, path, hdu.index)
-    scale = _scaling(header, path, raw)
-    whole = None if headers.value(hdu.header, 'CHECKSUM') is None else 0  # blank: the writer knew none
-    sums = _stored_sum(hdu.header, 'DATASUM'), whole, hdu.header_sum
-    return Image(
-        reference=reference,
-        header=_merged(header, primary, hdu.index),
-        index=hdu.index,
-        full_shape=shape,
-        slices=tuple(slice(0, length) for length in shape),
-        dtype=_pixel_type(raw, scale),
-        _raw=raw,
-        _offset=hdu.offset,
-        _size=hdu.size,
-        _tiled=hdu.tiled,
-        _scale=scale,
-        _sums=sums,
-    )  # fmt: skip
-
-
-def _image_header(path: str, hdu: _Hdu) -> fits.Header:
-    """The header as an image's: that of a tile-compressed one is turned back by astropy."""
-    if not hdu.tiled:
-        return hdu.header
-    # astropy would not close a file of its own where it fails.
-    with open_bytes(path) as file, _damaged_tiles(path), fits.open(file) as hdus:
-        return hdus[hdu.index].header.copy()
-
-
-@contextlib.contextmanager
-def _damaged_tiles(path: str) -> Iterator[None]:
-    """A damaged tile-compressed image makes astropy raise errors of any kind, a KeyError or a TypeError too."""
-    try:
-        yield
-    except (Failure, OSError, MemoryError):
-        raise
-    except Exception as error:
-        raise Failure(f'the tile-compressed image is damaged: {" ".join(str(error).split())}', path) from error
-
-
-def _merged(header: fits.Header, primary: fits.Header | None, index: int) -> fits.Header:
-    """An extension's header with what only the primary header says (the INHERIT convention)."""
-    if index == 0 or primary is None or headers.value(header, 'INHERIT') is False:
-        return header
-    merged = header.copy()
-    for card in primary.cards:
-        key = card.keyword
-        if (
-            key in ('', 'COMMENT', 'HISTORY', 'EXTNAME', 'EXTVER', 'NEXTEND')
-            or key in merged
-            or headers.is_structural(key)
-        ):
-            continue
-        merged.append(card, end=True)
-    return merged
+def _slab_height(hdu: fits.CompImageHDU, row_size: int) -> int:
+    """Rows to unpack at once: whole tiles, of some megabytes."""
+    tall = hdu.tile_shape[-2] if len(hdu.tile_shape) > 1 else 1
+    return max(_SLAB // (row_size * tall), 1) * tall
 
 
 def _stored_sum(header: fits.Header, key: str) -> int | None:
@@ -864,98 +809,30 @@ def _stored_sum(header: fits.Header, key: str) -> int | None:
     return None if number is None or not 0 <= number < 2**32 else int(number)
 
 
-def _scaling(header: fits.Header, path: str, raw: np.dtype) -> tuple[float, float, int | None]:
-    """BSCALE, BZERO and BLANK (None for floats, which have NaN)."""
-    numbers = []
-    for key, default in (('BSCALE', 1.0), ('BZERO', 0.0)):
-        found = headers.value(header, key)
-        number = default if found is None else headers.as_number(found)
-        if number is None:
-            raise Failure(f'{key} = {found!r} is not a number', path)
-        numbers.append(number)
-    if numbers[0] == 0:
-        raise Failure('BSCALE = 0 makes all pixels equal', path)
-    blank = headers.as_number(headers.value(header, 'BLANK')) if raw.kind in 'iu' else None
-    return numbers[0], numbers[1], None if blank is None else int(blank)
-
-
-def _offset_type(raw: np.dtype, scale: tuple[float, float, int | None]) -> np.dtype | None:
-    """The integer type that BZERO alone stands for: int16 with 32768 is uint16."""
-    if raw.kind not in 'iu' or scale[0] != 1:
-        return None
-    if scale[1] == 0:
-        return raw.newbyteorder('=')
-    half = 2 ** (8 * raw.itemsize - 1)
-    if raw.kind == 'i' and scale[1] == half:
-        return np.dtype(f'u{raw.itemsize}')
-    return np.dtype('i1') if raw.kind == 'u' and scale[1] == -half else None
-
-
-def _pixel_type(raw: np.dtype, scale: tuple[float, float, int | None]) -> np.dtype:
-    integer = _offset_type(raw, scale)
-    if integer is not None and scale[2] is None:
-        return integer
-    if raw == np.dtype('>f4') or (raw.itemsize < 4 and abs(scale[1] / scale[0]) + 2 ** (8 * raw.itemsize) <= 2**24):
-        return np.dtype('f4')
-    return np.dtype('f8')  # also where BZERO is so large that float32 would not tell neighbouring values apart
-
-
-def _row_numbers(shape: tuple[int, ...], slices: tuple[slice, ...]) -> NDArray[np.intp]:
-    """For each row of the part its number in the file."""
-    leading = shape[:-1] or (1,)
-    numbers = np.arange(int(np.prod(leading))).reshape(leading)
-    return numbers[slices[:-1]].ravel() if len(shape) > 1 else numbers
-
-
-def _runs(numbers: NDArray[np.intp]) -> Iterator[tuple[int, int, int]]:
-    """Consecutive runs: place in the output, first row and number of rows in the file."""
-    breaks = np.flatnonzero(np.diff(numbers) != 1) + 1
-    for piece in np.split(np.arange(len(numbers)), breaks):
-        if len(piece):
-            yield int(piece[0]), int(numbers[piece[0]]), len(piece)
-
-
-def _read_plain(image: Image, file: BinaryIO, wanted: NDArray[np.intp], out: NDArray) -> None:
-    width = image.full_shape[-1]
-    for place, first, count in _runs(wanted):
-        stored = np.empty((count, width), image._raw)
-        file.seek(image._offset + first * width * image._raw.itemsize)
-        if file.readinto(stored.data) != stored.nbytes:
-            raise Failure('the data are cut off', image.path)
-        _convert(stored[:, image.slices[-1]], image._scale, out[place : place + count])
-
-
-def _convert(stored: NDArray, scale: tuple[float, float, int | None], out: NDArray) -> None:
-    """Stored values to pixels: native byte order, scaled, BLANK as NaN."""
-    bscale, bzero, blank = scale
-    if out.dtype.kind == 'u' and stored.dtype.kind == 'i':
-        # Adding half of the range modulo its size is flipping the sign bit.
-        signed = out.view(f'i{out.itemsize}')
-        signed[...] = stored
-        signed ^= np.iinfo(signed.dtype).min
-    elif out.dtype.kind == 'i' and stored.dtype.kind == 'u':
-        out.view('u1')[...] = stored ^ 0x80
-    elif (bscale, bzero) == (1.0, 0.0):
-        out[...] = stored
-    else:
-        out[...] = stored.astype('f8') * bscale + bzero
-    if blank is not None:
-        out[stored == blank] = np.nan
-
-
-def _read_tiled(image: Image, file: BinaryIO, wanted: NDArray[np.intp], out: NDArray) -> None:
-    """Rows of a tile-compressed image: astropy unpacks the tiles, the scaling is the same as for a plain one."""
-    width = image.slices[-1]
-    with warnings.catch_warnings(), _damaged_tiles(image.path), fits.open(file, do_not_scale_image_data=True) as hdus:
+@contextlib.contextmanager
+def _tiles(image: Image, file: BinaryIO) -> Iterator[fits.CompImageHDU]:
+    """A tile-compressed image as astropy has it; the scaling is left to us, the same as for a plain one."""
+    with (
+        warnings.catch_warnings(),
+        hdus.damaged_tiles(image.path),
+        fits.open(file, do_not_scale_image_data=True) as found,
+    ):
         warnings.simplefilter('ignore')  # what there is to say was said when the header was read
-        hdu = hdus[image.index]
-        axes = hdu.shape
-        for place, first, count in _runs(wanted):
-            stored = _tiled_rows(hdu, axes, first, count)[:, width]
-            _convert(np.asarray(stored), image._scale, out[place : place + count])
+        yield found[image.index]
 
 
-def _tiled_rows(hdu: fits.CompImageHDU, axes: tuple[int, ...], first: int, count: int) -> NDArray:
+def _read_tiled(image: Image, file: BinaryIO, start: int, stop: int, out: NDArray) -> None:
+    """Rows of a tile-compressed image."""
+    width = image.slices[-1]
+    with _tiles(image, file) as hdu:
+        for place, first, count in image.runs(start, stop):
+            stored = _tiled_rows(hdu, first, count)[:, width]
+            out[place : place + count] = image._form.pixels(np.array(stored, image._form.native))
+
+
+def _tiled_rows(hdu: fits.CompImageHDU, first: int, count: int) -> NDArray:
+    """Stored values of some rows, numbered through all planes."""
+    axes = hdu.shape
     if len(axes) == 1:
         return np.asarray(hdu.section[:])[None, :]
     per_plane = axes[-2]

@@ -85,6 +85,8 @@ def one_word(value: Any, digits: int | None = None) -> str:
     """
     if isinstance(value, float) and digits is not None and math.isfinite(value):
         return f'{value:.{digits}g}'
+    if type(value) in (int, float) and value == value:  # most cells of a long log: nothing to make visible
+        return str(value)
     return '_'.join(visible(_text(value)).split()) or MISSING
 
 

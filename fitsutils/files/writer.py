@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from fitsutils.errors import Failure, UsageError
 from fitsutils.files import cards as legal
-from fitsutils.files import checksum, output, reader
+from fitsutils.files import checksum, hdus, output
 from fitsutils.files import header as headers
 from fitsutils.files.naming import split_suffix
 
@@ -106,7 +106,7 @@ def _tiled(buffer: io.BytesIO, path: str) -> bytes:
 def _without_times(file: io.BytesIO, path: str) -> None:
     """Clear the moments that gzip writes into each tile: equal inputs give equal bytes."""
     raw = file.getvalue()
-    for hdu in list(reader.walk(file, path)):
+    for hdu in list(hdus.walk(file, path)):
         if not hdu.tiled or not str(hdu.header['ZCMPTYPE']).startswith('GZIP'):
             continue
         width, rows = hdu.header['NAXIS1'], hdu.header['NAXIS2']
@@ -124,7 +124,7 @@ def _without_times(file: io.BytesIO, path: str) -> None:
 def _with_sums(file: io.BytesIO, path: str) -> bytes:
     """A whole file with CHECKSUM and DATASUM in every HDU; astropy sums up tables, but not tile-compressed images."""
     pieces = []
-    for hdu in reader.walk(file, path):
+    for hdu in hdus.walk(file, path):
         file.seek(hdu.start)
         lines = _lines(file.read(hdu.offset - hdu.start))
         data = file.read(-(-hdu.size // _BLOCK) * _BLOCK)
@@ -236,13 +236,13 @@ def update_header(path: str, index: int, cards: Sequence[tuple[str, object, str]
     Failure
         When the file can't be read or written.
     """
-    with reader.named_errors(path), reader.open_bytes(path) as file:
-        found = reader.find_hdu(file, path, index)
+    with hdus.named_errors(path), hdus.open_bytes(path) as file:
+        found = hdus.find_hdu(file, path, index)
         file.seek(found.start)
         lines = _edited(_lines(file.read(found.offset - found.start)), cards, history)
         if any(line.startswith(b'CHECKSUM=') for line in lines):
             lines = _summed(lines, checksum.sum_of_file(file, -(-found.size // _BLOCK) * _BLOCK))
-        with output.complete_file(path) as out, _packing(reader.packing(path), out) as target:
+        with output.complete_file(path) as out, _packing(hdus.packing(path), out) as target:
             file.seek(0)
             target.write(file.read(found.start))
             target.write(_padded(lines))

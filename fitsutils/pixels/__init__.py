@@ -3,7 +3,17 @@
 import importlib
 import types
 
-__all__ = ['arithmetic', 'combining', 'rejection', 'scaling', 'sorting', 'stats']
+__all__ = [
+    'arithmetic',
+    'combining',
+    'gathered',
+    'likeness',
+    'planes',
+    'rejection',
+    'scaling',
+    'sorting',
+    'stats',
+]
 
 
 def __getattr__(name: str) -> types.ModuleType:

@@ -1,17 +1,34 @@
-"""A band of a stack of images -> a band of one image: ``(n, rows, nx) -> (rows, nx)``."""
+"""A band of a stack of images -> a band of one image: ``(n, rows, nx) -> (rows, nx)``.
+
+A pixel that has all its values and nothing to reject, as nearly all have, is
+combined in whole rows of pixels in the data's own type. The others (a value
+missing, or one that may stand out) are gathered, sorted one by one and
+combined in float64. Which way a pixel goes depends on its own values alone, so
+that the result is the same whatever the bands and chunks.
+"""
 
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+import math
+from collections.abc import Collection, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fitsutils.pixels import sorting
+from fitsutils.pixels import gathered, planes, rejection
 from fitsutils.pixels.arithmetic import working_type
+from fitsutils.pixels.rejection import Clip, Noise
 
 METHODS = ('average', 'max', 'mean', 'median', 'min', 'quantile', 'rms', 'std', 'sum', 'var')
-_RANKED = ('median', 'quantile')
-_LARGEST_BAND = 64 << 20  # bytes; a larger band gains nothing and leaves the processor's caches
+WEIGHTED = ('average', 'mean')
+UNCERTAIN = ('average', 'mean', 'median', 'sum')
+MAPS = ('count', 'sigma', 'low', 'high', 'exptime')
+_MEDIAN_TO_MEAN = 1.2533  # sqrt(pi/2): the error of a median of normal values against that of their mean
+_LARGEST_BAND = 64 << 20  # bytes with all that combining takes; a larger band gains nothing and leaves the caches
+_LONG_READ = 1 << 19  # bytes for each image that a band may have all the same: short reads cost more
+_NO_CLIP = Clip()
+_CHUNK = 1 << 15  # pixels whose values are combined together
+_GATHERED = 1 << 18  # values that are sorted pixel by pixel together
 
 Weights = NDArray[np.float64]
 
@@ -24,171 +41,413 @@ class Recipe:
     ----------
     method : str
         One of `METHODS`. ``std``, ``rms`` and ``var`` are about the mean, divided by the number of values.
-    low, high : int
-        How many of the lowest and highest values of each pixel are dropped first.
+    clip : Clip
+        What is rejected first.
     fraction : float
         For ``quantile``, 0 to 1; interpolated linearly.
     shift : int
         Bits by which integer data are shifted before all else.
+    below, above : float
+        Values beyond these, before any scaling, are rejected.
+    grow : float
+        What lies within so many pixels of a value that `clip` rejected is rejected in the same image.
+    fill : bool
+        Whether a pixel whose values were all rejected gets the median of all of them, instead of NaN.
+    maps : frozenset of str
+        What else is wanted of each pixel: names of `MAPS`, and ``uncertainty``.
     """
 
     method: str = 'median'
-    low: int = 0
-    high: int = 0
+    clip: Clip = _NO_CLIP
     fraction: float = 0.5
     shift: int = 0
+    below: float = -math.inf
+    above: float = math.inf
+    grow: float = 0.0
+    fill: bool = False
+    maps: frozenset[str] = frozenset()
+
+    @property
+    def margin(self) -> int:
+        """Rows above and below a band that have a say in it."""
+        return int(self.grow)
+
+    @property
+    def has_thresholds(self) -> bool:
+        """Whether values are rejected for what they are."""
+        return self.below > -math.inf or self.above < math.inf
+
+
+@dataclasses.dataclass(frozen=True)
+class Frames:
+    """One number an image, for what is done with its pixels.
+
+    Attributes
+    ----------
+    scales, zeros : ndarray or None
+        Shape (n,): the values are multiplied by the one, then the other is added, before rejection.
+    weights : ndarray or None
+        Shape (n,), for ``mean`` and ``average``; the sum is divided by the weights of the values that were used.
+    exposures : ndarray or None
+        Shape (n,), seconds, for the map ``exptime``.
+    gain, read_noise : ndarray or None
+        Shape (n,), for the clip ``ccd``.
+    """
+
+    scales: NDArray[np.float64] | None = None
+    zeros: NDArray[np.float64] | None = None
+    weights: NDArray[np.float64] | None = None
+    exposures: NDArray[np.float64] | None = None
+    gain: NDArray[np.float64] | None = None
+    read_noise: NDArray[np.float64] | None = None
+
+    def noise(self, number: int) -> Noise | None:
+        """The noise model of the images.
+
+        Parameters
+        ----------
+        number : int
+            How many images there are.
+
+        Returns
+        -------
+        Noise or None
+            None without a gain.
+        """
+        if self.gain is None or self.read_noise is None:
+            return None
+        scales = np.ones(number) if self.scales is None else np.asarray(self.scales, 'f8')
+        zeros = np.zeros(number) if self.zeros is None else np.asarray(self.zeros, 'f8')
+        return Noise(np.asarray(self.gain, 'f8'), np.asarray(self.read_noise, 'f8'), scales, zeros)
+
+    def rescaled(self, values: NDArray, kind: np.dtype) -> NDArray:
+        """Values brought to one level.
+
+        Parameters
+        ----------
+        values : ndarray
+            Shape (n, m).
+        kind : dtype
+            Type to compute in.
+
+        Returns
+        -------
+        ndarray
+            `values` themselves where there is nothing to do.
+        """
+        if self.scales is None and self.zeros is None:
+            return values
+        with np.errstate(over='ignore', invalid='ignore'):
+            scales = np.ones(len(values)) if self.scales is None else self.scales
+            out = np.empty(values.shape, kind)
+            for number, (row, scale) in enumerate(zip(values, scales, strict=True)):
+                np.copyto(out[number], row, casting='unsafe')
+                out[number] *= kind.type(scale)
+                if self.zeros is not None:
+                    out[number] += kind.type(self.zeros[number])
+        return out
+
+
+@dataclasses.dataclass
+class Combined:
+    """A combined band.
+
+    Attributes
+    ----------
+    pixels : ndarray of float64
+        Shape (rows, nx). NaN where nothing is left of a pixel.
+    maps : dict of ndarray
+        Shape (rows, nx): ``count`` (of the values used), ``low`` and ``high``
+        (of those rejected below and above), ``sigma`` (standard deviation of
+        the values used, with n - 1), ``exptime`` (seconds, of the images
+        used), ``uncertainty`` (standard deviation of the result), as asked for.
+    rejected : int
+        Values rejected, in all.
+    lost : int
+        Pixels of which nothing was left.
+    """
+
+    pixels: NDArray[np.float64]
+    maps: dict[str, NDArray]
+    rejected: int = 0
+    lost: int = 0
 
 
 def combine_band(
-    band: NDArray, recipe: Recipe, *, scales: NDArray | None = None, weights: Weights | None = None
-) -> NDArray[np.float64]:
+    band: NDArray,
+    recipe: Recipe,
+    frames: Frames | None = None,
+    *,
+    variances: NDArray | None = None,
+    margins: tuple[int, int] = (0, 0),
+) -> Combined:
     """Combine a band of rows of a stack of images.
 
     Parameters
     ----------
     band : ndarray
-        Shape (n, rows, nx), any real type; NaN and infinite values are missing and left out.
+        Shape (n, rows, nx), any real type; NaN and infinite values are missing and left out. Overwritten.
     recipe : Recipe
-        Method and clipping.
-    scales : ndarray, optional
-        Shape (n,): the images are multiplied by these before anything else.
-    weights : ndarray, optional
-        Shape (n,), for ``average``; the sum is divided by the weights of the values that were used.
+        Method, rejection and maps.
+    frames : Frames, optional
+        Scales, weights and what else goes with each image.
+    variances : ndarray, optional
+        Shape of `band`: variances of its values; the mean is weighted by their
+        inverse. A value whose variance is not positive and finite is missing.
+    margins : (int, int)
+        How many rows at the top and the bottom of the band are there for `Recipe.grow` only, and are not in the result.
 
     Returns
     -------
-    ndarray of float64
-        Shape (rows, nx). NaN where nothing is left of a pixel.
+    Combined
+        Of ``rows - sum(margins)`` rows.
 
     Examples
     --------
     >>> band = np.array([1, 2, 3, 10], 'u2').reshape(4, 1, 1)
-    >>> combine_band(band, Recipe()), combine_band(band, Recipe('mean', high=1))
+    >>> combine_band(band.copy(), Recipe()).pixels, combine_band(band, Recipe('mean', Clip('max', high=1))).pixels
     (array([[2.5]]), array([[2.]]))
     """
-    count = len(band)
-    stack = _scaled(shifted(band, recipe.shift), scales).reshape(count, -1)
-    spread = None if weights is None else np.broadcast_to(np.asarray(weights, 'f8')[:, None], stack.shape)
-    reduce = _Reduction(recipe)
-    if stack.dtype.kind != 'f':
-        return reduce(stack, spread).reshape(band.shape[1:])
-    good = np.isfinite(stack)
-    complete = good.all(axis=0)
-    if complete.all():
-        return reduce(stack, spread).reshape(band.shape[1:])
-    out = np.empty(stack.shape[1])
-    for pixels, values, beside in _without_gaps(stack, good, spread):
-        out[pixels] = reduce(values, beside)
-    return out.reshape(band.shape[1:])
+    frames = frames or Frames()
+    rows, width = band.shape[1:]
+    inner = slice(margins[0], rows - margins[1])
+    spread = None
+    if variances is not None:
+        band, spread = _without_worthless(band, variances), _columns(variances[:, inner])
+    stack, removed = band, None
+    if recipe.grow and recipe.clip.kind != 'none':
+        stack, removed = _grown(band, recipe, frames, margins)
+    own = recipe if removed is None else dataclasses.replace(recipe, clip=Clip(), shift=0)
+    result = _combine_pixels(_columns(stack[:, inner]), own, frames, spread, overwrite=not recipe.fill)
+    if removed is not None:
+        result.maps.update(removed.maps)
+        result.rejected += removed.rejected
+    if recipe.fill and result.lost:
+        _fill(result, _columns(band[:, inner]), recipe, frames)
+    shape = (inner.stop - inner.start, width)
+    maps = {name: values.reshape(shape) for name, values in result.maps.items()}
+    return Combined(result.pixels.reshape(shape), maps, result.rejected, result.lost)
 
 
-def _scaled(band: NDArray, scales: NDArray | None) -> NDArray:
-    """The band in its own type where nothing scales it: 16-bit integers sort fastest."""
-    if scales is None:
+def _columns(band: NDArray) -> NDArray:
+    return np.ascontiguousarray(band).reshape(len(band), -1)
+
+
+def _combine_pixels(
+    stack: NDArray, recipe: Recipe, frames: Frames, variances: NDArray | None, *, overwrite: bool
+) -> Combined:
+    """Combine (n, m) values, chunk by chunk."""
+    result = _empty(stack.shape[1], recipe.maps)
+    for start in range(0, stack.shape[1], _CHUNK):
+        part = slice(start, start + _CHUNK)
+        beside = None if variances is None else variances[:, part]
+        _Chunk(stack[:, part], recipe, frames, beside, overwrite).combine(result, start)
+    return result
+
+
+def _empty(number: int, maps: Collection[str]) -> Combined:
+    return Combined(np.empty(number), {name: np.zeros(number) for name in maps})
+
+
+class _Chunk:
+    """Some pixels of a stack: those that go the short way, and those that go one by one."""
+
+    def __init__(
+        self, stack: NDArray, recipe: Recipe, frames: Frames, variances: NDArray | None, overwrite: bool
+    ) -> None:
+        self._raw = shifted(stack, recipe.shift)
+        self._overwrite = overwrite or self._raw is not stack
+        self._recipe, self._frames, self._variances = recipe, frames, variances
+        self._noise = frames.noise(len(stack)) if recipe.clip.kind == 'ccd' else None
+        self._weighs = variances is not None or frames.weights is not None
+
+    def combine(self, out: Combined, start: int) -> None:
+        """Fill in the result from a pixel on."""
+        values, single = self._sorted_out()
+        columns = self._raw[:, single].T.astype('f8') if len(single) else None
+        if values is not None:
+            # The pixels that go one by one are combined here too, and then overwritten: picking them out costs more.
+            self._in_rows(out, slice(start, start + self._raw.shape[1]), values, len(single))
+        for first in range(0, len(single), step := max(1, _GATHERED // len(self._raw))):
+            some = slice(first, first + step)
+            self._one_by_one(out, start + single[some], columns[some], self._weights(single[some]))
+
+    def rejections(self) -> tuple[NDArray[np.bool_], NDArray[np.intp], NDArray[np.intp]]:
+        """Which values are kept, (n, m), and how many of each pixel are rejected below and above."""
+        kept = np.ones(self._raw.shape, bool)
+        low, high = np.zeros(kept.shape[1], np.intp), np.zeros(kept.shape[1], np.intp)
+        single = self._sorted_out()[1]
+        for first in range(0, len(single), step := max(1, _GATHERED // len(self._raw))):
+            some = single[first : first + step]
+            columns, below, above = self._clipped(self._raw[:, some].T.astype('f8'), by_image=True)
+            kept[:, some] = columns.kept_images().T
+            low[some], high[some] = columns.low + below, columns.present - columns.high + above
+        return kept, low, high
+
+    def _sorted_out(self) -> tuple[NDArray | None, NDArray[np.intp]]:
+        """The values as they are combined in rows (None where no pixel is), and the pixels that go one by one."""
+        recipe, number = self._recipe, self._raw.shape[1]
+        if recipe.clip.by_rank and (self._weighs or recipe.grow or recipe.maps & {'exptime'}):
+            return None, np.arange(number)
+        values = self._frames.rescaled(self._raw, working_type(self._raw.dtype))
+        single = self._odd(values)
+        if recipe.clip.kind != 'none' and not recipe.clip.by_rank:
+            single |= rejection.may_reject(values, recipe.clip, self._noise)
+        return None if single.all() else values, np.flatnonzero(single)
+
+    def _odd(self, values: NDArray) -> NDArray[np.bool_]:
+        """Pixels with a value that is missing, beyond a threshold or beyond the type."""
+        odd = np.zeros(values.shape[1], bool)
+        if values.dtype.kind == 'f':
+            total = values[0].copy()
+            with np.errstate(invalid='ignore', over='ignore'):
+                for row in values[1:]:
+                    total += row
+            odd = ~np.isfinite(total)
+        if self._recipe.has_thresholds:
+            for row in self._raw:
+                odd |= (row < self._recipe.below) | (row > self._recipe.above)
+        return odd
+
+    def _weights(self, pixels: NDArray[np.intp] | slice) -> NDArray | None:
+        """Weights of pixels, (n, m), or of the images, (n,)."""
+        if self._variances is not None:
+            scales = 1.0 if self._frames.scales is None else np.asarray(self._frames.scales, 'f8')[:, None]
+            with np.errstate(divide='ignore', over='ignore'):  # where a variance says nothing, its value is missing
+                return 1 / (scales * scales * self._variances[:, pixels])
+        return None if self._frames.weights is None else np.asarray(self._frames.weights, 'f8')
+
+    def _in_rows(self, out: Combined, pixels: slice, values: NDArray, others: int) -> None:
+        recipe, number = self._recipe, len(values)
+        dropped, weights = rejection.dropped_ranks(recipe.clip, number), self._weights(slice(None))
+        count = values.shape[1] - others
+        out.rejected += min(sum(dropped), number) * count
+        if sum(dropped) >= number:
+            out.lost += count
+            found = {'pixels': np.nan, 'sigma': np.nan, 'uncertainty': np.nan, 'low': number - dropped[1]}
+            _store(out, pixels, found | {'high': dropped[1]})
+            return
+        found = {'count': number - sum(dropped), 'low': dropped[0], 'high': dropped[1]}
+        if self._frames.exposures is not None:
+            found['exptime'] = np.sum(self._frames.exposures)
+        with np.errstate(invalid='ignore', over='ignore'):
+            if recipe.maps & {'sigma', 'uncertainty'}:
+                found |= self._spread_in_rows(values, dropped, weights)
+            if weights is None:
+                ours = self._overwrite or values is not self._raw
+                found['pixels'] = planes.reduce(values, recipe.method, dropped, recipe.fraction, overwrite=ours)
+            else:
+                found['pixels'] = planes.weighted_mean(values, list(weights))
+        _store(out, pixels, found)
+
+    def _spread_in_rows(self, values: NDArray, dropped: tuple[int, int], weights: NDArray | None) -> dict[str, NDArray]:
+        if weights is not None:
+            columns, beside = self._clipped(values.T.astype('f8'), by_image=True, raw=False), weights.T
+            sigma, number = gathered.spread(columns[0], beside)
+            return {'sigma': gathered.spread(columns[0])[0], 'uncertainty': sigma / np.sqrt(number)}
+        rows = planes.kept_rows(values, dropped)
+        count = len(rows)
+        square = planes.squares_about(rows, planes.total(rows) / count)
+        sigma = np.sqrt(square / (count - 1)) if count > 1 else np.full(len(square), np.nan)
+        return {'sigma': sigma, 'uncertainty': sigma * _error_factor(self._recipe.method, count)}
+
+    def _clipped(self, columns: NDArray, *, by_image: bool, raw: bool = True) -> tuple[Any, NDArray, NDArray]:
+        """Sorted pixels with their windows; how many values were below and above the thresholds."""
+        recipe, frames = self._recipe, self._frames
+        with np.errstate(invalid='ignore', over='ignore'):
+            low, high = columns < recipe.below, columns > recipe.above
+            beyond = (low | high) & np.isfinite(columns)
+            if raw:
+                columns = frames.rescaled(columns.T, np.dtype('f8')).T
+        columns = np.where(beyond, np.nan, columns) if raw else np.array(columns)
+        found = gathered.clipped(columns, recipe.clip, self._noise, by_image=by_image)
+        counts = (np.count_nonzero(side & beyond, axis=1) for side in (low, high))
+        return found, *counts
+
+    def _one_by_one(self, out: Combined, pixels: NDArray[np.intp], columns: NDArray, weights: NDArray | None) -> None:
+        recipe = self._recipe
+        beside = None if weights is None else weights.T
+        by_image = weights is not None or 'exptime' in recipe.maps
+        sample, below, above = self._clipped(columns, by_image=by_image)
+        found = {'pixels': gathered.reduce(sample, recipe.method, recipe.fraction, beside), 'count': sample.count}
+        found |= {'low': sample.low + below, 'high': sample.present - sample.high + above}
+        if recipe.maps & {'sigma', 'uncertainty'}:
+            found['sigma'], _ = gathered.spread(sample)
+            sigma, number = gathered.spread(sample, beside)
+            with np.errstate(invalid='ignore', divide='ignore'):
+                found['uncertainty'] = sigma * _error_factor(recipe.method, number)
+        if 'exptime' in recipe.maps:
+            found['exptime'] = sample.kept_images() @ np.asarray(self._frames.exposures, 'f8')
+        out.rejected += int((sample.present - sample.count + below + above).sum())
+        out.lost += int(np.count_nonzero(sample.count == 0))
+        _store(out, pixels, found)
+
+
+def _store(out: Combined, pixels: NDArray[np.intp] | slice, found: dict[str, Any]) -> None:
+    for name, values in found.items():
+        if name == 'pixels':
+            out.pixels[pixels] = values
+        elif name in out.maps:
+            out.maps[name][pixels] = values
+
+
+def _error_factor(method: str, number: NDArray | int) -> NDArray | float:
+    """What the standard deviation of the values becomes as that of the result."""
+    if method == 'sum':
+        return np.sqrt(number)
+    return (_MEDIAN_TO_MEAN if method == 'median' else 1.0) / np.sqrt(number)
+
+
+def _without_worthless(band: NDArray, variances: NDArray) -> NDArray:
+    """The band with values missing whose variance says nothing."""
+    worthless = ~((variances > 0) & np.isfinite(variances))
+    if not worthless.any():
         return band
-    kind = working_type(band.dtype)
-    with np.errstate(over='ignore'):
-        scaled = np.multiply(band, np.asarray(scales, kind)[:, None, None], dtype=kind)
-    if kind == np.float32 and (np.isinf(scaled) & np.isfinite(band)).any():
-        scaled = np.multiply(band, np.asarray(scales, 'f8')[:, None, None], dtype='f8')
-    return scaled
+    band = band.astype(working_type(band.dtype))
+    band[worthless] = np.nan
+    return band
 
 
-def _without_gaps(
-    stack: NDArray, good: NDArray[np.bool_], weights: Weights | None
-) -> Iterator[tuple[NDArray, NDArray, Weights | None]]:
-    """Pixels grouped by how many values they have: their numbers, and those values without the missing ones."""
-    present = np.count_nonzero(good, axis=0)
-    for number in np.unique(present):
-        pixels = np.flatnonzero(present == number)
-        beside = None if weights is None else weights[:, pixels]
-        if number == len(stack):
-            yield pixels, stack[:, pixels], beside
-            continue
-        values, beside = sorting.ranked(np.where(good[:, pixels], stack[:, pixels], np.nan), beside)
-        yield pixels, values[:number], None if beside is None else beside[:number]
+def _grown(band: NDArray, recipe: Recipe, frames: Frames, margins: tuple[int, int]) -> tuple[NDArray, Combined]:
+    """The band without what the clip rejects and its neighbours, as floats; and what was rejected of the inner rows."""
+    shape, inner = band.shape, slice(margins[0], band.shape[1] - margins[1])
+    columns = _columns(band)
+    chunks = [columns[:, start : start + _CHUNK] for start in range(0, columns.shape[1], _CHUNK)]
+    found = zip(*(_Chunk(chunk, recipe, frames, None, False).rejections() for chunk in chunks), strict=True)
+    kept, low, high = (np.concatenate(pieces, axis=-1).reshape(*pieces[0].shape[:-1], *shape[1:]) for pieces in found)
+    out = shifted(band, recipe.shift).astype(working_type(band.dtype))
+    beyond = (out < recipe.below) | (out > recipe.above)
+    missing = ~np.isfinite(out) | beyond
+    clipped = ~kept & ~missing
+    removed = np.stack([_dilated(one, recipe.grow) for one in clipped]) & ~missing
+    left = len(band) - np.count_nonzero(missing | removed, axis=0)
+    removed &= (left >= max(1, recipe.clip.keep)) | clipped  # where growing would leave too few, it does not happen
+    out[removed | beyond] = np.nan
+    counts = {'low': low[inner].ravel(), 'high': high[inner].ravel()}
+    maps = {name: values for name, values in counts.items() if name in recipe.maps}
+    return out, Combined(np.empty(0), maps, int(np.count_nonzero((removed | beyond)[:, inner])))
 
 
-class _Reduction:
-    """A method with its clipping, for pixels without missing values."""
-
-    def __init__(self, recipe: Recipe) -> None:
-        self._recipe = recipe
-        self._function = _FUNCTIONS[recipe.method]
-        self._sorts = recipe.method in _RANKED or recipe.low or recipe.high
-
-    def __call__(self, stack: NDArray, weights: Weights | None) -> NDArray[np.float64]:
-        kept = slice(self._recipe.low, len(stack) - self._recipe.high)
-        if kept.stop <= kept.start:
-            return np.full(stack.shape[1], np.nan)
-        if self._sorts:
-            stack, weights = sorting.ranked(stack, weights)
-            stack, weights = stack[kept], None if weights is None else weights[kept]
-        return self._function(stack, weights, self._recipe.fraction)
+def _dilated(mask: NDArray[np.bool_], radius: float) -> NDArray[np.bool_]:
+    """A mask and all pixels whose centres lie within a radius of one of its pixels."""
+    out = mask.copy()
+    rows, columns = np.nonzero(mask)
+    reach = int(radius)
+    for down in range(-reach, reach + 1):
+        for right in range(-reach, reach + 1):
+            if 0 < down * down + right * right <= radius * radius:
+                row, column = rows + down, columns + right
+                valid = (row >= 0) & (row < mask.shape[0]) & (column >= 0) & (column < mask.shape[1])
+                out[row[valid], column[valid]] = True
+    return out
 
 
-def _sum(stack: NDArray, _weights: object = None, _fraction: object = None) -> NDArray[np.float64]:
-    return stack.sum(axis=0, dtype='f8')
-
-
-def _mean(stack: NDArray, _weights: object = None, _fraction: object = None) -> NDArray[np.float64]:
-    return _sum(stack) / len(stack)
-
-
-def _average(stack: NDArray, weights: Weights | None, _fraction: object = None) -> NDArray[np.float64]:
-    if weights is None:
-        return _mean(stack)
-    total, used = np.zeros(stack.shape[1]), np.zeros(stack.shape[1])
-    for values, beside in zip(stack, weights, strict=True):
-        total += values * beside
-        used += beside
-    return total / used
-
-
-def _variance(stack: NDArray, _weights: object = None, _fraction: object = None) -> NDArray[np.float64]:
-    mean, total = _mean(stack), np.zeros(stack.shape[1])
-    for values in stack:
-        total += (values - mean) ** 2
-    return total / len(stack)
-
-
-def _deviation(stack: NDArray, _weights: object = None, _fraction: object = None) -> NDArray[np.float64]:
-    return np.sqrt(_variance(stack))
-
-
-def _quantile(stack: NDArray, _weights: object, fraction: float) -> NDArray[np.float64]:
-    place = fraction * (len(stack) - 1)
-    low = int(place)
-    first = stack[low].astype('f8')
-    if place == low:
-        return first
-    return first + (stack[low + 1] - first) * (place - low)
-
-
-def _median(stack: NDArray, _weights: object = None, _fraction: object = None) -> NDArray[np.float64]:
-    return _quantile(stack, None, 0.5)
-
-
-def _least(stack: NDArray, _weights: object = None, _fraction: object = None) -> NDArray[np.float64]:
-    return stack.min(axis=0).astype('f8')
-
-
-def _greatest(stack: NDArray, _weights: object = None, _fraction: object = None) -> NDArray[np.float64]:
-    return stack.max(axis=0).astype('f8')
-
-
-_FUNCTIONS: dict[str, Callable[[NDArray, Weights | None, float], NDArray[np.float64]]] = {
-    'average': _average,
-    'max': _greatest,
-    'mean': _mean,
-    'median': _median,
-    'min': _least,
-    'quantile': _quantile,
-    'rms': _deviation,
-    'std': _deviation,
-    'sum': _sum,
-    'var': _variance,
-}
+def _fill(result: Combined, stack: NDArray, recipe: Recipe, frames: Frames) -> None:
+    """Give pixels whose values were all rejected the median of all of them."""
+    lost = np.flatnonzero(np.isnan(result.pixels))
+    with np.errstate(invalid='ignore', over='ignore'):
+        values = frames.rescaled(shifted(stack[:, lost], recipe.shift).astype('f8'), np.dtype('f8'))
+    result.pixels[lost] = gathered.reduce(gathered.clipped(values.T.copy(), Clip()), 'median')
 
 
 def shifted(band: NDArray, bits: int) -> NDArray:
@@ -237,7 +496,7 @@ def check_shift(dtype: np.dtype, bits: int) -> None:
         raise ValueError(f'{dtype} data can not be shifted by {bits} bits')
 
 
-def band_rows(images: int, width: int, dtype: np.dtype, memory: int) -> int:
+def band_rows(images: int, width: int, dtype: np.dtype, memory: int, *, margin: int = 0) -> int:
     """How many rows of each image a band may have.
 
     Parameters
@@ -247,24 +506,44 @@ def band_rows(images: int, width: int, dtype: np.dtype, memory: int) -> int:
     width : int
         Pixels in a row.
     dtype : dtype
-        Type of the pixels as they are read.
+        Type of the pixels as they are combined.
     memory : int
         Bytes for pixels.
+    margin : int
+        Rows above and below that have a say in a band.
 
     Returns
     -------
     int
         0 when not even one row fits.
-
-    Notes
-    -----
-    A pixel of the band stands in memory as it was read, scaled, sorted, and
-    marked as finite; a pixel of the result as float64 up to three times.
     """
-    wide = max(working_type(dtype).itemsize, 4)
-    row = width * (images * (np.dtype(dtype).itemsize + 3 * wide + 1) + 24)
-    fitting = memory // row
-    return int(min(fitting, max(1, _LARGEST_BAND // row)))
+    row = band_bytes(images, width, dtype, 1)
+    most = min(memory, max(_LARGEST_BAND, images * _LONG_READ))
+    fitting = most // row - 2 * margin
+    return int(fitting if fitting > 0 else memory // row > 2 * margin)
+
+
+def band_bytes(images: int, width: int, dtype: np.dtype, rows: int) -> int:
+    """Bytes that combining a band takes.
+
+    Parameters
+    ----------
+    images : int
+        Number of images of the stack.
+    width : int
+        Pixels in a row.
+    dtype : dtype
+        Type of the pixels as they are combined.
+    rows : int
+        Rows of the band.
+
+    Returns
+    -------
+    int
+        Of a pixel as it was read, scaled, sorted and marked; of the result as float64, a few times.
+    """
+    wide = max(working_type(np.dtype(dtype)).itemsize, 4)
+    return rows * width * (images * (np.dtype(dtype).itemsize + 3 * wide + 1) + 64)
 
 
 def new_result(shape: tuple[int, ...], dtypes: Sequence[np.dtype], bits: int = 0) -> NDArray:

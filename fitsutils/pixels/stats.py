@@ -220,9 +220,9 @@ def _binned(flat: NDArray, nbad: int) -> Distribution:
     limits = np.iinfo(flat.dtype)
     counts = np.zeros(limits.max - limits.min + 1, np.int64)
     for start in range(0, flat.size, _CHUNK):
-        piece = flat[start : start + _CHUNK]
+        piece = flat[start : start + _CHUNK].astype(np.intp)  # bincount's own way there takes three times as long
         if limits.min:
-            piece = piece.astype(np.intp) - limits.min
+            piece -= limits.min
         counts += np.bincount(piece, minlength=len(counts))
     found = np.flatnonzero(counts)
     return Distribution((found + limits.min).astype(np.int32), counts[found], nbad)

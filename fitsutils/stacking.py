@@ -1,0 +1,463 @@
+"""A stack of files -> one image: where `files` and `pixels` meet for `combine_fits`.
+
+`prepare` makes every refusal that needs no pixels; `combine` then goes through
+the stack band by band, in threads.
+"""
+
+import dataclasses
+import math
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fitsutils import cli
+from fitsutils.errors import Failure, refusing
+from fitsutils.files import header as headers
+from fitsutils.files import masks, perframe, placing, reader, section
+from fitsutils.files import stack as files
+from fitsutils.pixels import combining, likeness, scaling
+from fitsutils.pixels.combining import Combined, Frames, Recipe
+
+_LEVEL_PIXELS = 1 << 22  # pixels that are measured at a time
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """How a stack is combined.
+
+    Attributes
+    ----------
+    recipe : Recipe
+        Method, rejection, and the maps that come out of the values.
+    normalize, zero : str
+        'none', a statistic, a keyword or '@FILE': the levels for scaling and for the additive shift.
+    norm_to : float or None
+        The level to come to; that of the first image where it is None.
+    section : str or None
+        Where levels are measured.
+    norm_mask : str or None
+        A mask of pixels that levels leave out.
+    weight : str or None
+        'ivar', a keyword or '@FILE'.
+    own_weight : str or None
+        A statistic of each image that is its weight.
+    mask, offsets : str or None
+        What ``--mask`` and ``--offsets`` say.
+    gain, rdnoise : str or None
+        A number or a keyword.
+    unit : bool
+        Whether the result is divided by its mean.
+    min_corr : float or None
+        Least correlation of an image with the median of all.
+    jobs, memory, max_size : int
+        Threads, bytes for pixels, largest size of an unpacked file.
+    checksum : str
+        What a wrong checksum means.
+    """
+
+    recipe: Recipe
+    normalize: str = 'none'
+    zero: str = 'none'
+    norm_to: float | None = None
+    section: str | None = None
+    norm_mask: str | None = None
+    weight: str | None = None
+    own_weight: str | None = None
+    mask: str | None = None
+    offsets: str | None = None
+    gain: str | None = None
+    rdnoise: str | None = None
+    unit: bool = False
+    min_corr: float | None = None
+    jobs: int = 1
+    memory: int = 1 << 30
+    max_size: int = 2 * 10**10
+    checksum: str = 'warn'
+
+    @property
+    def keywords(self) -> list[str]:
+        """Keywords that are needed of every image."""
+        words = (self.normalize, self.zero, self.weight, self.gain, self.rdnoise, self.mask)
+        return [word for word in words if word and not word.startswith('@')]
+
+
+@dataclasses.dataclass(frozen=True)
+class Stack:
+    """Images that can be combined, and what goes with them.
+
+    Attributes
+    ----------
+    images : sequence of Image
+        The images.
+    masks : sequence of Image or None
+        Their masks.
+    placement : Placement or None
+        Where they lie on a common canvas.
+    variances : sequence of (Image, str) or None
+        Their variances and of which kind these are.
+    given : dict of ndarray
+        Numbers of each image that need no pixels, by what they are for: 'scale',
+        'zero', 'weight', 'gain', 'read_noise', 'exposure'.
+    shape : tuple of int
+        Shape of the result, before planes of cubes are squashed.
+    height, jobs : int
+        Rows of a band, and threads.
+    """
+
+    images: Sequence[Any]
+    masks: Sequence[Any] | None
+    placement: Any
+    variances: Sequence[tuple[Any, str]] | None
+    given: dict[str, NDArray[np.float64]]
+    shape: tuple[int, ...]
+    height: int
+    jobs: int
+
+
+@dataclasses.dataclass
+class Result:
+    """A combined image.
+
+    Attributes
+    ----------
+    pixels : ndarray
+        Shape `Stack.shape`, float32, or float64 where that is needed.
+    maps : dict of ndarray
+        As `Combined.maps`.
+    frames : Frames
+        What was done with each image.
+    rejected, lost : int
+        Values rejected; pixels with nothing left.
+    unit : float or None
+        What the result was divided by.
+    """
+
+    pixels: NDArray
+    maps: dict[str, NDArray]
+    frames: Frames
+    rejected: int = 0
+    lost: int = 0
+    unit: float | None = None
+
+
+class UnlikeError(Exception):
+    """Some images do not look like the median of all: numbers of the images, and their correlations with it."""
+
+    def __init__(self, found: dict[int, float]) -> None:
+        super().__init__(found)
+        self.found = found
+
+
+def prepare(images: Sequence[Any], settings: Settings) -> Stack:
+    """Make all refusals that need no pixels, and find what goes with the images.
+
+    Parameters
+    ----------
+    images : sequence of Image
+        The images.
+    settings : Settings
+        How they are to be combined.
+
+    Returns
+    -------
+    Stack
+        Ready to be combined.
+
+    Raises
+    ------
+    Failure
+        When something is missing, does not fit, or is beyond the memory.
+    """
+    recipe = settings.recipe
+    for image in images:
+        with refusing(f'-s {recipe.shift}', image.path):
+            combining.check_shift(image.dtype, recipe.shift)
+        _measured_part(image, settings)
+    placement = None if settings.offsets is None else placing.placed(images, settings.offsets)
+    found = None if settings.mask is None else masks.for_images(settings.mask, images)
+    if settings.norm_mask is not None:
+        masks.for_images(settings.norm_mask, images)
+    variances = masks.companions(images) if settings.weight == 'ivar' else None
+    shape = images[0].shape if placement is None else placement.shape
+    given = _given(images, settings)
+    height, jobs = _band_height(images, shape, settings, kinds=2 if variances else 1)
+    return Stack(images, found, placement, variances, given, tuple(shape), height, jobs)
+
+
+def _measured_part(image: Any, settings: Settings) -> Any:
+    return image if settings.section is None else image.cut(section.parse_section(settings.section))
+
+
+def _given(images: Sequence[Any], settings: Settings) -> dict[str, NDArray[np.float64]]:
+    words = {'scale': settings.normalize, 'zero': settings.zero, 'weight': settings.weight}
+    measured = {None, 'none', 'ivar', *scaling.LEVELS}
+    found = {
+        name: perframe.numbers(word, images, f'-{name[0]}') for name, word in words.items() if word not in measured
+    }
+    for name, word in (('gain', settings.gain), ('read_noise', settings.rdnoise)):
+        if word is not None:
+            found[name] = _number_or_keyword(word, images, f'--{"rdnoise" if name == "read_noise" else name}')
+    if 'exptime' in settings.recipe.maps:
+        found['exposure'] = [_exposure(image) for image in images]
+    for name in ('scale', 'weight', 'gain'):
+        for image, number in zip(images, found.get(name, ()), strict=False):
+            _refuse_unless_positive(number, name, image.path)
+    return {name: np.asarray(numbers, 'f8') for name, numbers in found.items()}
+
+
+def _number_or_keyword(word: str, images: Sequence[Any], what: str) -> list[float]:
+    try:
+        return [float(word)] * len(images)
+    except ValueError:
+        return perframe.numbers(word, images, what)
+
+
+def _exposure(image: Any) -> float:
+    seconds = headers.exposure(image.keywords)
+    if seconds is None:
+        raise Failure('it has no exposure time, which --maps exptime needs', image.path)
+    return seconds
+
+
+def _refuse_unless_positive(number: float, what: str, path: str) -> None:
+    if not 0 < number < math.inf:
+        noun = {'scale': 'level to scale by', 'weight': 'weight', 'gain': 'gain'}[what]
+        raise Failure(f'{number:.6g} is no {noun}: it must be above 0', path)
+
+
+def _band_height(images: Sequence[Any], shape: Sequence[int], settings: Settings, *, kinds: int) -> tuple[int, int]:
+    """Rows of a band, and threads that there is memory for."""
+    recipe, number = settings.recipe, kinds * len(images)
+    kind = combining.new_result((0,), [image.dtype for image in images], recipe.shift).dtype
+    least = combining.band_bytes(number, shape[-1], kind, 1 + 2 * recipe.margin)
+    jobs = min(settings.jobs, settings.memory // least)
+    if jobs == 0:
+        rows = 'one row' if not recipe.margin else f'{1 + 2 * recipe.margin} rows'
+        raise Failure(f'--memory does not hold {rows} of {len(images)} images, which take {-(-least // 1000)}k')
+    return combining.band_rows(number, shape[-1], kind, settings.memory // jobs, margin=recipe.margin), jobs
+
+
+def combine(stack: Stack, settings: Settings, progress: Callable[[int, str], Any]) -> Result:
+    """Combine a stack.
+
+    Parameters
+    ----------
+    stack : Stack
+        What `prepare` gave.
+    settings : Settings
+        The same.
+    progress : callable
+        Of the number of steps and what they are; gives a context with ``step(count)``.
+
+    Returns
+    -------
+    Result
+        The combined image.
+
+    Raises
+    ------
+    Failure
+        When a file can't be read or an image has no level.
+    UnlikeError
+        When `Settings.min_corr` leaves images out.
+    """
+    places = None if stack.placement is None else stack.placement.places
+    shape = None if stack.placement is None else stack.placement.shape
+    options = {'places': places, 'shape': shape, 'max_size': settings.max_size}
+    with files.opened(stack.images, masks=stack.masks, checksum=settings.checksum, **options) as rows:
+        frames = _frames(stack, rows, settings, progress)
+        if settings.min_corr is not None:
+            _refuse_unlike(stack, rows, frames, settings, progress)
+        if stack.variances is None:
+            result = _through(stack, rows, None, settings.recipe, frames, progress)
+        else:
+            with files.opened([image for image, _ in stack.variances], **options) as beside:
+                result = _through(stack, rows, beside, settings.recipe, frames, progress)
+    if settings.unit:
+        _divide_by_mean(result, settings)
+    return result
+
+
+def _through(
+    stack: Stack, rows: Any, beside: Any, recipe: Recipe, frames: Frames, progress: Callable[[int, str], Any]
+) -> Result:
+    """Combine all bands."""
+    number, per_plane = rows.rows, (stack.shape[-2] if len(stack.shape) > 1 else 1)
+
+    def work(band: tuple[int, int]) -> Combined:
+        start, stop = band
+        rows.expect(stop, min(stop + stack.jobs * stack.height, number))
+        # What grows does not grow from one plane of a cube into the next.
+        first, last = start - start % per_plane, start - start % per_plane + per_plane
+        above, below = min(recipe.margin, start - first), min(recipe.margin, last - stop)
+        values = rows.read(start - above, stop + below)
+        spread = None if beside is None else _variances(stack, beside.read(start - above, stop + below))
+        return combining.combine_band(values, recipe, frames, variances=spread, margins=(above, below))
+
+    result = Result(
+        combining.new_result(stack.shape, [image.dtype for image in stack.images], recipe.shift), {}, frames
+    )
+    result.maps = {name: np.empty(stack.shape, _map_type(name, len(stack.images))) for name in recipe.maps}
+    bands = list(_bands(number, per_plane, stack.height))
+    with progress(number, 'rows') as line:
+        for (start, stop), part in zip(bands, cli.in_threads(work, bands, stack.jobs), strict=True):
+            result.pixels = combining.with_rows(result.pixels, start, part.pixels)
+            for name, values in part.maps.items():
+                result.maps[name].reshape(-1, stack.shape[-1])[start:stop] = values
+            result.rejected += part.rejected
+            result.lost += part.lost
+            line.step(stop - start)
+    return result
+
+
+def _bands(number: int, per_plane: int, height: int) -> Iterator[tuple[int, int]]:
+    for first in range(0, number, per_plane):
+        for start in range(first, first + per_plane, height):
+            yield start, min(start + height, first + per_plane)
+
+
+def _map_type(name: str, images: int) -> type:
+    if name in ('count', 'low', 'high'):
+        return np.int16 if images < 1 << 15 else np.int32
+    return np.float64 if name == 'exptime' else np.float32
+
+
+def _variances(stack: Stack, values: NDArray) -> NDArray:
+    assert stack.variances is not None
+    values = values.astype('f8')
+    with np.errstate(divide='ignore', invalid='ignore', over='ignore'):
+        for number, (_, kind) in enumerate(stack.variances):
+            if kind == 'std':
+                values[number] **= 2
+            elif kind == 'ivar':
+                values[number] = 1 / values[number]
+    return values
+
+
+def _frames(stack: Stack, rows: Any, settings: Settings, progress: Callable[[int, str], Any]) -> Frames:
+    """Scales, zeros and weights of each image; those that are not given are measured."""
+    wanted = {}
+    if settings.normalize in scaling.LEVELS:
+        wanted['scale'] = settings.normalize
+    if settings.zero in scaling.LEVELS:
+        wanted['zero'] = settings.zero
+    if settings.own_weight is not None:
+        wanted['weight'] = settings.own_weight
+    if settings.weight == 'ivar' and stack.variances is None:
+        wanted['weight'] = 'noise'
+    found = {**stack.given, **_levels(stack, rows, wanted, settings, progress)}
+    scales = zeros = None
+    if 'scale' in found:
+        scales = scaling.factors(found['scale'], settings.norm_to)
+    if 'zero' in found:
+        levels = found['zero'] * (1.0 if scales is None else scales)
+        zeros = scaling.zeros(levels, settings.norm_to if scales is None else None)
+    weights = found.get('weight')
+    if weights is not None and settings.weight == 'ivar':
+        weights = (weights * (1.0 if scales is None else scales)) ** -2.0
+    gains = {name: found.get(name) for name in ('gain', 'read_noise')}
+    return Frames(scales, zeros, weights, found.get('exposure'), **gains)
+
+
+def _levels(
+    stack: Stack, rows: Any, wanted: dict[str, str], settings: Settings, progress: Callable[[int, str], Any]
+) -> dict[str, NDArray[np.float64]]:
+    """The levels of each image, by what they are for."""
+    if not wanted:
+        return {}
+    statistics = list(dict.fromkeys(wanted.values()))
+    bad = [None] * len(stack.images)
+    if settings.norm_mask is not None:
+        bad = masks.for_images(settings.norm_mask, stack.images)
+    recipe = settings.recipe
+    limits = {'low': recipe.below, 'high': recipe.above} if recipe.has_thresholds else {}
+
+    def work(number: int) -> list[float]:
+        blocks = _blocks(rows, number, stack.images[number], bad[number], settings)
+        return [scaling.level_of(blocks, statistic, **limits) for statistic in statistics]
+
+    with progress(len(stack.images), 'levels') as line:
+        numbers = range(len(stack.images))
+        found = []
+        for number, levels in zip(numbers, cli.in_threads(work, numbers, stack.jobs), strict=True):
+            _check_levels(levels, statistics, wanted, stack.images[number].path)
+            found.append(levels)
+            line.step()
+    table = np.asarray(found, 'f8')
+    return {name: table[:, statistics.index(statistic)] for name, statistic in wanted.items()}
+
+
+def _check_levels(levels: Sequence[float], statistics: Sequence[str], wanted: dict[str, str], path: str) -> None:
+    for name, statistic in wanted.items():
+        level = levels[statistics.index(statistic)]
+        if name != 'zero' and not 0 < level < math.inf:
+            what = f'its {statistic} is {level:.6g}'
+            raise Failure(f'{what}: an image is scaled or weighed by a positive level', path)
+        if not math.isfinite(level):
+            raise Failure(f'its {statistic} is {level:.6g}: it has no level to shift', path)
+
+
+def _blocks(rows: Any, number: int, image: Any, bad: Any, settings: Settings) -> Callable[[], Iterator[NDArray]]:
+    """The pixels of an image that its level is measured on, a block of rows at a time."""
+    part = _measured_part(image, settings)
+    runs = _row_runs(image, part)
+    columns = slice(part.slices[-1].start - image.slices[-1].start, part.slices[-1].stop - image.slices[-1].start)
+    left_out = None if bad is None else np.array(reader.read_mask(bad, image)).reshape(-1, image.shape[-1])
+    step = max(1, _LEVEL_PIXELS // max(1, image.shape[-1]))
+
+    def blocks() -> Iterator[NDArray]:
+        for first, last in runs:
+            for start in range(first, last, step):
+                stop = min(start + step, last)
+                data = combining.shifted(rows.read_one(number, start, stop), settings.recipe.shift)[:, columns]
+                if left_out is not None:
+                    data = np.where(left_out[start:stop, columns], np.nan, data)
+                yield data
+
+    return blocks
+
+
+def _row_runs(image: Any, part: Any) -> list[tuple[int, int]]:
+    """Runs of the image's rows, counted through its planes, that a part of it takes up."""
+    if len(image.shape) == 1:
+        return [(0, 1)]
+    lead = [range(inner.start - outer.start, inner.stop - outer.start)
+            for inner, outer in zip(part.slices[:-2], image.slices[:-2], strict=True)]  # fmt: skip
+    top = part.slices[-2].start - image.slices[-2].start
+    height = part.shape[-2]
+    planes = np.arange(math.prod(image.shape[:-2])).reshape(image.shape[:-2])[np.ix_(*lead)].ravel()
+    return [(int(plane) * image.shape[-2] + top, int(plane) * image.shape[-2] + top + height) for plane in planes]
+
+
+def _refuse_unlike(
+    stack: Stack, rows: Any, frames: Frames, settings: Settings, progress: Callable[[int, str], Any]
+) -> None:
+    """Raise where images do not correlate with the median of all, scaled as they will be."""
+    recipe = Recipe(shift=settings.recipe.shift, below=settings.recipe.below, above=settings.recipe.above)
+    plain = dataclasses.replace(frames, weights=None)
+    middle = _through(stack, rows, None, recipe, plain, progress).pixels.reshape(-1, stack.shape[-1])
+    alike = likeness.Likeness(len(stack.images))
+    bands = list(_bands(rows.rows, rows.rows, stack.height))
+    read = cli.in_threads(lambda band: combining.shifted(rows.read(*band), recipe.shift), bands, stack.jobs)
+    with progress(rows.rows, 'rows compared') as line:
+        for (start, stop), band in zip(bands, read, strict=True):
+            alike.add(band, middle[start:stop])
+            line.step(stop - start)
+    found = {number: float(value) for number, value in enumerate(alike.correlations())}
+    unlike = {number: value for number, value in found.items() if not value >= settings.min_corr}
+    if unlike:
+        raise UnlikeError(unlike)
+
+
+def _divide_by_mean(result: Result, settings: Settings) -> None:
+    region = () if settings.section is None else section.parse_section(settings.section).slices(result.pixels.shape)
+    unit = scaling.level(result.pixels[region], 'mean')
+    if not unit > 0:
+        raise Failure(f'-u: the mean of the result is {unit:.6g}, and only a positive one can be divided by')
+    result.unit = unit
+    result.pixels = (result.pixels / unit).astype(result.pixels.dtype, copy=False)
+    for name in ('sigma', 'uncertainty'):
+        if name in result.maps:
+            result.maps[name] = (result.maps[name] / unit).astype(result.maps[name].dtype)
