@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NoReturn, TextIO
 
 from fitsutils import __version__
-from fitsutils.errors import Failure, FileWarning, OutputFailure, QualityFailure, UsageError, show, visible
+from fitsutils.errors import Failure, FileWarning, OutputFailure, QualityFailure, UsageError, show, unfinished, visible
 
 DONE, FAILED, USAGE, QUALITY = 0, 1, 2, 3
 
@@ -323,17 +323,19 @@ def in_threads(work: Callable[[Any], Any], items: Iterable[Any], jobs: int) -> I
     from concurrent.futures import ThreadPoolExecutor
 
     waiting: collections.deque[Any] = collections.deque()
-    with ThreadPoolExecutor(jobs) as pool:
-        try:
-            for item in items:
-                waiting.append(pool.submit(work, item))
-                if len(waiting) > jobs:
-                    yield waiting.popleft().result()
-            while waiting:
+    pool = ThreadPoolExecutor(jobs)
+    try:
+        for item in items:
+            waiting.append(pool.submit(work, item))
+            if len(waiting) > jobs:
                 yield waiting.popleft().result()
-        finally:
-            for future in waiting:
-                future.cancel()
+        while waiting:
+            yield waiting.popleft().result()
+    except BaseException as error:
+        # A signal does not wait for a thread that hangs on a disk.
+        pool.shutdown(wait=isinstance(error, (Exception, GeneratorExit)), cancel_futures=True)
+        raise
+    pool.shutdown()
 
 
 def default_memory() -> int:
@@ -609,6 +611,13 @@ def _settle_output() -> None:
 Verb = Callable[[argparse.Namespace, Job], None]
 
 
+def _remove_unfinished() -> None:
+    """Remove what threads that are not waited for have left."""
+    for path in list(unfinished):
+        with contextlib.suppress(OSError):
+            os.unlink(path)
+
+
 def run(build_parser: Callable[[], Parser], verb: Verb, argv: Sequence[str] | None = None) -> int:
     """Parse the command line, do the verb, and turn all that can happen into a status.
 
@@ -639,6 +648,7 @@ def run(build_parser: Callable[[], Parser], verb: Verb, argv: Sequence[str] | No
     except BaseException as error:
         # Code that a signal interrupts may turn _Killed into an error of its own, as numpy's import does.
         if _caught:
+            _remove_unfinished()
             _die(_caught[0])
         if not isinstance(error, BrokenPipeError):
             raise

@@ -5,6 +5,9 @@ import sys
 import warnings
 from collections.abc import Iterator
 
+# Temporary files that are being written: a signal that ends the process removes them, whichever thread they are of.
+unfinished: set[str] = set()
+
 
 class Failure(Exception):
     """Something that the user can put right; the message says what and why.

@@ -18,13 +18,14 @@ Examples
 
 import argparse
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from fitsutils import cli, files, pixels
-from fitsutils.errors import UsageError, refusing
+from fitsutils.errors import Failure, UsageError, refusing
 
 _OPERATORS = ('+', '-', '*', 'x', '/', '^', 'min', 'max', '=')
+_FLUSHING = 2  # outputs that are flushed to the disk at once
 
 
 def build_parser() -> cli.Parser:
@@ -67,20 +68,48 @@ def img_arith(args: argparse.Namespace, job: cli.Job) -> None:
             job.wrote(task.output)
         return
     files.output.make_folder(args.output)
-    operands = _Operands(args)
     with job.progress(len(tasks), 'images') as progress:
-        for task in tasks:
+        # While one output is flushed to the disk, the next ones are computed.
+        for task, undefined, error in cli.in_threads(_finish, _begun(tasks, operator, limit, args, cards), _FLUSHING):
             with job.attempt():
-                image = files.reader.read_pixels(task.image, checksum=args.checksum, max_size=args.max_size)
-                result, undefined = pixels.arithmetic.operate(
-                    image, operator, operands.get(task.operand), divide_by_zero=args.divzero, min_denominator=limit
-                )
-                _write(task, result, undefined, args.dtype, cards)
+                if error is not None:
+                    raise error
                 if undefined:
                     became = 'NaN' if math.isnan(args.divzero) else f'{args.divzero:g}, NaN where no division by zero'
                     job.say(f'{task.output}: {undefined} pixels have no value (division by zero or the like): {became}')
                 job.wrote(task.output)
             progress.step()
+
+
+def _begun(
+    tasks: Sequence[_Task],
+    operator: str,
+    limit: tuple[float, float] | None,
+    args: argparse.Namespace,
+    cards: list[tuple[str, Any]],
+) -> Iterator[tuple[_Task, int, Callable[[], None] | Exception]]:
+    """Each task, how many pixels have no value, and what gives the written file its name, or what went wrong."""
+    operands = _Operands(args)
+    for task in tasks:
+        try:
+            image = files.reader.read_pixels(task.image, checksum=args.checksum, max_size=args.max_size)
+            result, undefined = pixels.arithmetic.operate(
+                image, operator, operands.get(task.operand), divide_by_zero=args.divzero, min_denominator=limit
+            )
+            yield task, undefined, _begin(task, result, undefined, args.dtype, cards)
+        except (Failure, OSError, MemoryError) as error:
+            yield task, 0, error
+
+
+def _finish(begun: tuple[_Task, int, Callable[[], None] | Exception]) -> tuple[_Task, int, Exception | None]:
+    task, undefined, finish = begun
+    if isinstance(finish, Exception):
+        return task, undefined, finish
+    try:
+        finish()
+    except (Failure, OSError, MemoryError) as error:
+        return task, undefined, error
+    return task, undefined, None
 
 
 def split_words(words: Sequence[str]) -> tuple[list[str], str, list[str]]:
@@ -195,12 +224,15 @@ class _Operands:
         return self._pixels
 
 
-def _write(task: _Task, result: Any, undefined: int, dtype: str | None, cards: list[tuple[str, Any]]) -> None:
+def _begin(
+    task: _Task, result: Any, undefined: int, dtype: str | None, cards: list[tuple[str, Any]]
+) -> Callable[[], None]:
     if dtype is not None:
         with refusing(f'--dtype {dtype}', task.output):
             result = pixels.arithmetic.as_type(result, dtype)
     lines = [task.words] + ([f'{undefined} pixels have no value'] if undefined else [])
-    files.writer.write_fits(task.output, [(result, files.header.product(task.image, 'img_arith', lines, cards))])
+    header = files.header.product(task.image, 'img_arith', lines, cards)
+    return files.writer.begin_fits(task.output, [(result, header)])
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -610,6 +610,7 @@ def product(image: Any, command: str, lines: Iterable[str], cards: Iterable[tupl
         A copy.
     """
     header = image.header.copy()
+    image.forget_header()
     if not image.is_whole:
         cut_to(header, image.slices)
     for key, content in cards:

@@ -5,6 +5,7 @@ and then renamed, so that its name always holds a complete file. Nothing here
 needs numpy: a text is written without waiting for it.
 """
 
+import atexit
 import contextlib
 import errno
 import os
@@ -12,10 +13,13 @@ import stat
 from collections.abc import Iterable, Iterator, Sequence
 from typing import BinaryIO
 
-from fitsutils.errors import Failure, UsageError, show
+from fitsutils.errors import Failure, UsageError, show, unfinished
 from fitsutils.files.naming import split_suffix
 
 STANDARD_OUTPUT = (None, '-', 'screen', 'stdio')
+
+
+_unsynced: set[str] = set()
 
 
 def check_outputs(
@@ -161,6 +165,7 @@ def _replacing(target: str) -> Iterator[BinaryIO]:
     suffixes = ''.join(split_suffix(name)[1:])
     temporary = os.path.join(folder, f'.{os.urandom(6).hex()}{suffixes}')
     mode = stat.S_IMODE(os.stat(target).st_mode) if os.path.exists(target) else None
+    unfinished.add(temporary)
     try:
         # Open within the block: a signal that comes right after it must not leave the temporary behind.
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, 'O_CLOEXEC', 0), 0o666)
@@ -175,17 +180,27 @@ def _replacing(target: str) -> Iterator[BinaryIO]:
         with contextlib.suppress(OSError):
             os.unlink(temporary)
         raise
-    _sync_folder(folder)
+    finally:
+        unfinished.discard(temporary)
+    _sync_later(folder)
 
 
-def _sync_folder(folder: str) -> None:
-    """Make the new name as durable as the data; file systems that can't are no reason to fail."""
-    with contextlib.suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+def _sync_later(folder: str) -> None:
+    """Have a folder flushed once, when the process ends: a command may write thousands of files into it."""
+    if not _unsynced:
+        atexit.register(_sync_folders)
+    _unsynced.add(os.path.abspath(folder))
+
+
+def _sync_folders() -> None:
+    """Make the new names as durable as the data; file systems that can't are no reason to fail."""
+    while _unsynced:
+        with contextlib.suppress(OSError):
+            descriptor = os.open(_unsynced.pop(), os.O_RDONLY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
 
 
 def write_text(path: str | None, text: str, *, append: bool = False) -> str | None:

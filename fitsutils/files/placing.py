@@ -179,8 +179,11 @@ def _wcs(image: Any) -> WCS:
     """The WCS of an image's two axes."""
     from astropy import wcs
 
+    header = image.header
+    image.forget_header()
+
     def there(*keys: str) -> bool:
-        return any(headers.as_number(headers.value(image.header, key)) is not None for key in keys)
+        return any(headers.as_number(headers.value(header, key)) is not None for key in keys)
 
     missing = [key for key in ('CRPIX1', 'CRPIX2', 'CRVAL1', 'CRVAL2') if not there(key)]
     missing += [f'CDELT{n}' for n in (1, 2) if not there(f'CDELT{n}', f'CD{n}_1', f'CD{n}_2')]
@@ -188,7 +191,7 @@ def _wcs(image: Any) -> WCS:
         raise Failure(f'it has no WCS to be laid out by: there is no {", ".join(missing)}', image.path)
     with _quiet():
         try:
-            found = wcs.WCS(image.header, naxis=2)
+            found = wcs.WCS(header, naxis=2)
             found.wcs.set()
         except Exception as error:  # of many kinds
             raise Failure(f'its WCS can not be used: {" ".join(str(error).split())}', image.path) from error

@@ -113,11 +113,15 @@ class Image:
     def header(self) -> fits.Header:
         """The HDU's header; where it is an extension, with the primary header's cards that it does not have itself.
 
-        It is parsed when it is asked for, and kept.
+        It is parsed when it is asked for, and kept until `forget_header`.
         """
         if self._header is None:
             self._header = _parsed_header(self)
         return self._header
+
+    def forget_header(self) -> None:
+        """Let the parsed header go: of ten thousand images they would fill the memory."""
+        self._header = None
 
     @property
     def stored(self) -> Stored:

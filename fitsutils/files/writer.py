@@ -6,7 +6,7 @@ import io
 import os
 import shutil
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -48,22 +48,52 @@ def write_fits(path: str, parts: Sequence[Part | fits.BinTableHDU]) -> None:
     Failure
         When the file can't be written.
     """
+    begin_fits(path, parts)()
+
+
+def begin_fits(path: str, parts: Sequence[Part | fits.BinTableHDU]) -> Callable[[], None]:
+    """Write all of a FITS file but do not wait until it is on the disk.
+
+    Parameters
+    ----------
+    path : str
+        Name of the file.
+    parts : sequence of (ndarray, Header) or BinTableHDU
+        As for `write_fits`.
+
+    Returns
+    -------
+    callable
+        Flushes the file and gives it its name, from any thread; where it is
+        never called, nothing is left behind.
+
+    Raises
+    ------
+    Failure
+        When the file can't be written; the callable raises it too.
+    """
     packed = split_suffix(os.path.basename(path))[2].lower()
     if packed == '.bz2':
         raise UsageError(f'{path}: outputs are compressed with .gz or .fz')
-    with output.complete_file(path) as file:
+    with contextlib.ExitStack() as opened:
+        file = opened.enter_context(output.complete_file(path))
         if packed == '' and file.seekable():
             _write_parts(file, path, parts)
-            return
-        buffer = io.BytesIO()
-        _write_parts(buffer, path, parts)
-        if packed == '.gz':
-            with _packing('gzip', file) as zipped:
-                zipped.write(buffer.getvalue())
-        elif packed == '.fz':
-            file.write(_tiled(buffer, path))
         else:
-            file.write(buffer.getvalue())
+            _write_packed(file, path, parts, packed)
+        return opened.pop_all().close
+
+
+def _write_packed(file: BinaryIO, path: str, parts: Sequence[Part | fits.BinTableHDU], packed: str) -> None:
+    buffer = io.BytesIO()
+    _write_parts(buffer, path, parts)
+    if packed == '.gz':
+        with _packing('gzip', file) as zipped:
+            zipped.write(buffer.getvalue())
+    elif packed == '.fz':
+        file.write(_tiled(buffer, path))
+    else:
+        file.write(buffer.getvalue())
 
 
 def _write_parts(file: BinaryIO, path: str, parts: Sequence[Part | fits.BinTableHDU]) -> None:
