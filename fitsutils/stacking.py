@@ -20,6 +20,14 @@ from fitsutils.files import stack as files
 from fitsutils.pixels import combining, likeness, scaling
 from fitsutils.pixels.combining import Combined, Frames, Recipe
 
+_LOOKED_UP = ('IMAGETYP', 'NCOMBINE', 'DATE-BEG', 'DATE-AVG', 'DATE-END')  # of every image, for the result's header
+_OPTIONS = {'scale': '-n', 'zero': '-z', 'weight': '-w'}
+_POSITIVE = {
+    'scale': 'level to scale by: it must be above 0',
+    'weight': 'weight: it must be above 0',
+    'gain': 'gain: it must be above 0',
+    'read_noise': 'read noise: it must not be below 0',
+}
 _LEVEL_PIXELS = 1 << 22  # pixels that are measured at a time
 
 
@@ -80,7 +88,7 @@ class Settings:
     def keywords(self) -> list[str]:
         """Keywords that are needed of every image."""
         words = (self.normalize, self.zero, self.weight, self.gain, self.rdnoise, self.mask)
-        return [word for word in words if word and not word.startswith('@')]
+        return [*_LOOKED_UP, *(word for word in words if word and not word.startswith('@'))]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,8 +99,8 @@ class Stack:
     ----------
     images : sequence of Image
         The images.
-    masks : sequence of Image or None
-        Their masks.
+    masks, norm_masks : sequence of Image or None
+        Masks of pixels that are bad, and of those that levels leave out.
     placement : Placement or None
         Where they lie on a common canvas.
     variances : sequence of (Image, str) or None
@@ -108,6 +116,7 @@ class Stack:
 
     images: Sequence[Any]
     masks: Sequence[Any] | None
+    norm_masks: Sequence[Any] | None
     placement: Any
     variances: Sequence[tuple[Any, str]] | None
     given: dict[str, NDArray[np.float64]]
@@ -150,7 +159,7 @@ class UnlikeError(Exception):
         self.found = found
 
 
-def prepare(images: Sequence[Any], settings: Settings) -> Stack:
+def prepare(images: Sequence[Any], settings: Settings, roster: Sequence[Any] | None = None) -> Stack:
     """Make all refusals that need no pixels, and find what goes with the images.
 
     Parameters
@@ -159,6 +168,8 @@ def prepare(images: Sequence[Any], settings: Settings) -> Stack:
         The images.
     settings : Settings
         How they are to be combined.
+    roster : sequence of Image or Unread, optional
+        All images that were named, where some are left out: lists of numbers and masks speak of all.
 
     Returns
     -------
@@ -175,35 +186,37 @@ def prepare(images: Sequence[Any], settings: Settings) -> Stack:
         with refusing(f'-s {recipe.shift}', image.path):
             combining.check_shift(image.dtype, recipe.shift)
         _measured_part(image, settings)
-    placement = None if settings.offsets is None else placing.placed(images, settings.offsets)
-    found = None if settings.mask is None else masks.for_images(settings.mask, images)
-    if settings.norm_mask is not None:
-        masks.for_images(settings.norm_mask, images)
+    placement = None if settings.offsets is None else placing.placed(images, settings.offsets, roster)
+    found = None if settings.mask is None else masks.for_images(settings.mask, images, roster)
+    unmeasured = None if settings.norm_mask is None else masks.for_images(settings.norm_mask, images, roster)
     variances = masks.companions(images) if settings.weight == 'ivar' else None
     shape = images[0].shape if placement is None else placement.shape
-    given = _given(images, settings)
+    given = _given(images, settings, roster)
     height, jobs = _band_height(images, shape, settings, kinds=2 if variances else 1)
-    return Stack(images, found, placement, variances, given, tuple(shape), height, jobs)
+    return Stack(images, found, unmeasured, placement, variances, given, tuple(shape), height, jobs)
 
 
 def _measured_part(image: Any, settings: Settings) -> Any:
     return image if settings.section is None else image.cut(section.parse_section(settings.section))
 
 
-def _given(images: Sequence[Any], settings: Settings) -> dict[str, NDArray[np.float64]]:
+def _given(images: Sequence[Any], settings: Settings, roster: Sequence[Any] | None) -> dict[str, NDArray[np.float64]]:
     words = {'scale': settings.normalize, 'zero': settings.zero, 'weight': settings.weight}
     measured = {None, 'none', 'ivar', *scaling.LEVELS}
     found = {
-        name: perframe.numbers(word, images, f'-{name[0]}') for name, word in words.items() if word not in measured
+        name: perframe.numbers(word, images, _OPTIONS[name], roster)
+        for name, word in words.items()
+        if word not in measured
     }
     for name, word in (('gain', settings.gain), ('read_noise', settings.rdnoise)):
         if word is not None:
             found[name] = _number_or_keyword(word, images, f'--{"rdnoise" if name == "read_noise" else name}')
     if 'exptime' in settings.recipe.maps:
         found['exposure'] = [_exposure(image) for image in images]
-    for name in ('scale', 'weight', 'gain'):
+    for name, noun in _POSITIVE.items():
         for image, number in zip(images, found.get(name, ()), strict=False):
-            _refuse_unless_positive(number, name, image.path)
+            if not 0 < number < math.inf and not (name == 'read_noise' and number == 0):
+                raise Failure(f'{number:.6g} is no {noun}', image.path)
     return {name: np.asarray(numbers, 'f8') for name, numbers in found.items()}
 
 
@@ -219,12 +232,6 @@ def _exposure(image: Any) -> float:
     if seconds is None:
         raise Failure('it has no exposure time, which --maps exptime needs', image.path)
     return seconds
-
-
-def _refuse_unless_positive(number: float, what: str, path: str) -> None:
-    if not 0 < number < math.inf:
-        noun = {'scale': 'level to scale by', 'weight': 'weight', 'gain': 'gain'}[what]
-        raise Failure(f'{number:.6g} is no {noun}: it must be above 0', path)
 
 
 def _band_height(images: Sequence[Any], shape: Sequence[int], settings: Settings, *, kinds: int) -> tuple[int, int]:
@@ -368,9 +375,7 @@ def _levels(
     if not wanted:
         return {}
     statistics = list(dict.fromkeys(wanted.values()))
-    bad = [None] * len(stack.images)
-    if settings.norm_mask is not None:
-        bad = masks.for_images(settings.norm_mask, stack.images)
+    bad = stack.norm_masks or [None] * len(stack.images)
     recipe = settings.recipe
     limits = {'low': recipe.below, 'high': recipe.above} if recipe.has_thresholds else {}
 

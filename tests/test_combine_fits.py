@@ -8,7 +8,7 @@ import pytest
 from astropy.io import fits
 
 from fitsutils.commands import combine_fits
-from fitsutils.pixels import combining
+from fitsutils.pixels import combining, rejection
 
 N, NY, NX = 7, 5, 11
 
@@ -258,7 +258,7 @@ def test_more_than_999_inputs_are_listed_in_a_table(tmp_path, monkeypatch, make_
         (['f.?.fit', 'none.fit', '-o', 'o.fit'], 1, 'none.fit: No such file'),
         (['f.?.fit', '-o', 'f.1.fit'], 1, 'f.1.fit: it is an input'),
         (['f.?.fit', '-o', 'o.fit', '--memory', '100'], 1, 'does not hold one row'),
-        (['f.?.fit', '-o', 'o.fit', '--section', '[1:99,1:2]'], 1, 'goes beyond the image'),
+        (['f.?.fit', '-o', 'o.fit', '-u', '--section', '[1:99,1:2]'], 1, 'goes beyond the image'),
         (['float.fit', '-o', 'o.fit', '-s', '2'], 1, 'only integer data can be shifted'),
         (['f.?.fit', '-o', 'o.fit', '-s', '60'], 1, 'uint16 data can not be shifted by 60 bits'),
         (['f.?.fit', '-o', 'o.fit', '-s', '-70000'], 1, 'uint16 data can not be shifted by -70000 bits'),
@@ -269,17 +269,60 @@ def test_more_than_999_inputs_are_listed_in_a_table(tmp_path, monkeypatch, make_
         (['f.?.fit', '-o', 'o.fit', '--dtype', 'uint8'], 1, 'do not fit into uint8'),
         (['f.?.fit', '-o', '.'], 2, 'is a folder'),
         (['f.?.fit', '-o', '-'], 2, 'an image does not go to standard output'),
+        (['f.?.fit', '-o', 'o.fit', '--keep', '2'], 2, '--keep goes with -c'),
+        (['f.?.fit', '-o', 'o.fit', '-c', 'mad', '--keep', '0'], 2, '--keep'),
+        (['f.?.fit', '-o', 'o.fit', '--grow', '2'], 2, '--grow goes with -c'),
+        (['f.?.fit', '-o', 'o.fit', '-c', 'mad', '--grow', '0'], 2, '--grow takes a radius'),
+        (['f.?.fit', '-o', 'o.fit', '-c', 'mad', '--grow', 'nan'], 2, '--grow takes a radius'),
+        (['f.?.fit', '-o', 'o.fit', '-c', 'ccd'], 2, '-c ccd needs --gain'),
+        (['f.?.fit', '-o', 'o.fit', '-c', 'mad', '--gain', '2'], 2, 'go with -c ccd'),
+        (['f.?.fit', '-o', 'o.fit', '--rdnoise', '2'], 2, 'go with -c ccd'),
+        (['f.?.fit', '-o', 'o.fit', '-c', 'ccd', '--gain', '-2'], 1, 'f.1.fit: -2 is no gain'),
+        (['f.?.fit', '-o', 'o.fit', '-c', 'ccd', '--gain', 'EGAIN'], 1, 'f.1.fit: '),
+        (['f.?.fit', '-o', 'o.fit', '-c', 'mad', '-d', '1,2,3'], 2, 'is not N or LOW,HIGH'),
+        (['f.?.fit', '-o', 'o.fit', '-m', 'average', '-a', 'mean', '-w', 'EXPTIME'], 2, '-a and -w both weigh'),
+        (['f.?.fit', '-o', 'o.fit', '-w', 'EXPTIME'], 2, '-w goes with -m mean'),
+        (['f.?.fit', '-o', 'o.fit', '-m', 'mean', '-w', 'CCDTEMP'], 1, 'f.1.fit: '),
+        (['f.?.fit', '-o', 'o.fit', '-m', 'mean', '-w', '@none.txt'], 1, 'none.txt: No such file'),
+        (['f.?.fit', '-o', 'o.fit', '-m', 'mean', '-w', '@two.txt'], 1, 'two.txt: 2 lines of NUMBER for 7 images'),
+        (['f.1.fit', 'f.2.fit', '-o', 'o.fit', '-m', 'mean', '-w', '@two.txt'], 1, 'f.2.fit: 0 is no weight'),
+        (['f.1.fit', 'f.2.fit', '-o', 'o.fit', '-n', '@two.txt'], 1, 'f.2.fit: 0 is no level'),
+        (['f.?.fit', '-o', 'o.fit', '--norm-to', '9'], 2, '--norm-to goes with -n or -z'),
+        (['f.?.fit', '-o', 'o.fit', '-n', 'mean', '--norm-to', '0'], 2, '--norm-to is above 0'),
+        (['f.?.fit', '-o', 'o.fit', '-n', 'EXPTIME', '--norm-mask', 'dark.fit'], 2, '--norm-mask goes with'),
+        (['f.?.fit', '-o', 'o.fit', '-n', 'mean', '--norm-mask', 'small.fit'], 1, 'small.fit does not fit'),
+        (['f.?.fit', '-o', 'o.fit', '-z', 'sum'], 2, '-z sum'),
+        (['f.?.fit', '-o', 'o.fit', '-n', '*?'], 2, 'neither @FILE nor a keyword'),
+        (['f.?.fit', '-o', 'o.fit', '-m', 'max', '--uncertainty'], 2, '--uncertainty is not known for -m max'),
+        (['f.?.fit', '-o', 'o.fit', '--all-rejected', 'median'], 2, '--all-rejected goes with'),
+        (['f.?.fit', '-o', 'o.fit', '--maps', 'count,counts'], 2, "'counts' is none of count, sigma, low"),
+        (['dark.fit', 'f.1.fit', '-o', 'o.fit', '--maps', 'exptime'], 1, 'dark.fit: it has no exposure time'),
+        (['f.?.fit', '-o', 'o.fit', '--mask', 'NOSUCH'], 1, "no keyword 'NOSUCH'"),
+        (['f.?.fit', '-o', 'o.fit', '--mask', 'small.fit'], 1, 'small.fit does not fit'),
+        (['f.?.fit', '-o', 'o.fit', '--offsets', 'none.txt'], 1, 'none.txt: No such file'),
+        (['f.?.fit', '-o', 'o.fit', '--offsets', 'two.txt'], 1, 'two.txt: line 1'),
+        (['f.?.fit', '-o', 'o.fit', '--offsets', 'wcs'], 1, 'f.1.fit: '),
+        (['f.?.fit', '-o', 'o.fit', '--min-corr', '1', '-n', 'mean'], 1, '--min-corr 1 leaves no image'),
+        (['f.?.fit', '-o', 'o.fit', '--min-corr', '1.5'], 2, '--min-corr takes a correlation, from -1 to 1'),
+        (['f.?.fit', '-o', 'o.fit', '--section', '[1:3,1:2]'], 2, '--section goes with a level'),
+        (['f.?.fit', '-o', 'o.fit', '--reject-below', '5', '--reject-above', '4'], 2, '--reject-below is below'),
+        (['f.?.fit', '-o', 'o.fit', '-c', 'max', '-d', '1,2'], 2, 'max drops from one end'),
+        (['f.?.fit', '-o', 'o.fit', '-c', 'percentile', '-d', '20'], 2, '20 is no fraction of the median'),
+        (['f.?.fit', '-o', 'o.fit', '-c', 'ccd', '--gain', '1', '--rdnoise', '-2'], 1, '-2 is no read noise'),
+        (['f.?.fit', '-o', 'o.fit', '-j', '0'], 2, '-j'),
     ],
 )
 def test_refusals_leave_nothing_behind(frames, make_image, tmp_path, capsys, words, status, match):
     make_image('small.fit', np.ones((2, 3), 'f4'))
     make_image('float.fit', np.ones((NY, NX), 'f4'))
     make_image('dark.fit', np.zeros((NY, NX), 'u2'), FILTER='R')
+    Path('two.txt').write_text('3\n0\n')
     before = sorted(tmp_path.iterdir())
     run(*words, status=status)
     captured = capsys.readouterr()
     assert match in captured.err
-    assert len([line for line in captured.err.splitlines() if 'warning: EXPTIME' not in line]) == 1
+    aside = ('warning: EXPTIME', 'left out: ')
+    assert len([line for line in captured.err.splitlines() if not any(word in line for word in aside)]) == 1
     assert captured.out == ''
     assert sorted(tmp_path.iterdir()) == before
 
@@ -360,3 +403,268 @@ def test_real_bias_frames(data, tmp_path, folder, pattern, method):
     run(data / folder / pattern, '-m', method, '-o', tmp_path / 'bias.fits')
     cube = np.stack([fits.getdata(path) for path in sorted((data / folder).glob(pattern))])
     close(tmp_path / 'bias.fits', getattr(np, method)(cube.astype('f8'), axis=0))
+
+
+def test_the_help_names_every_option_and_map():
+    """What a user may choose from is what the numbers know."""
+    options = {action.dest: action for action in combine_fits.build_parser()._actions}
+    assert set(options['method'].choices) == set(combining.METHODS)
+    assert set(options['clip'].choices) == set(rejection.CLIPS)
+    assert options['maps'].help.split(': ')[1].split(', ') == [*combining.MAPS, 'mask', 'inputs', 'or all']
+
+
+EVERYTHING = [
+    *('-m', 'mean', '-c', 'mad', '-d', '90,80', '--keep', '2', '--grow', '1.5'),
+    *('--reject-below', '100', '--reject-above', '59000', '-n', 'EXPTIME', '-z', 'median', '--norm-to', '7'),
+    *('-w', 'GOOD', '--mask', 'bad.fit', '--offsets', 'o.txt', '-u'),
+    *('--uncertainty', '--maps', 'count,exptime,inputs', '--min-corr', '-0.9', '--skip-bad'),
+]
+NAMED = [f'f.{number}.fit' for number in range(1, N + 1)]
+
+
+@pytest.fixture
+def everything(frames, make_image):
+    """A stack by all options at once, of frames of which one can not be read; its header."""
+    bad = np.zeros((NY, NX), 'u1')
+    bad[2, 4:6] = 1
+    make_image('bad.fit', bad)
+    Path('o.txt').write_text(''.join(f'{NAMED[number]} {number % 2} 0\n' for number in range(N - 1)))
+    for number, frame in enumerate(frames, 1):
+        make_image(
+            f'f.{number}.fit', frame, EXPTIME=10.0 * number, GOOD=number, DATE__OBS=f'2021-02-27T04:00:0{number}'
+        )
+    whole = Path('f.7.fit').read_bytes()
+    Path('f.7.fit').write_bytes(whole[:-2881])
+    run('f.?.fit', *EVERYTHING, '-o', 'all.fit')
+    return fits.getheader('all.fit')
+
+
+def test_the_header_says_all_that_was_done(everything, capsys):
+    header = everything
+    assert header['CMBCLIP'] == 'mad 90,80 keep 2 grow 1.5 below 100 above 59000'
+    keys = ('CMBMETH', 'CMBSCALE', 'CMBZERO', 'CMBWGT', 'CMBMASK', 'CMBLEVEL', 'NCOMBINE', 'NSKIPPED')
+    assert [header[key] for key in keys] == ['mean', 'EXPTIME', 'median', 'GOOD', 'bad.fit', 7, 6, 1]
+    assert [header[f'IMCMB00{number}'] for number in range(1, 7)] == NAMED[:6]
+    assert [header[f'IMSCL00{number}'] for number in range(1, 7)] == pytest.approx([0.7 / n for n in range(1, 7)])
+    assert [header[f'IMWGT00{number}'] for number in range(1, 7)] == [1, 2, 3, 4, 5, 6]
+    assert (header['IMZER001'], header['EXPTIME'], header['DATE-END']) == (0, 7, '2021-02-27T04:01:06.000')
+    assert not [key for key in header if key.startswith('IM') and key.endswith('007')]
+    assert header['CMBUNIT'] > 0
+    assert header['NREJECT'] >= 0
+    text = str(header['HISTORY'])
+    assert all(word in text for word in ('mean of 6 images', 'left out: f.7.fit', 'shifted by median', '006 f.6.fit'))
+
+
+def test_a_plain_stack_of_stacks_keeps_none_of_that(everything):
+    run('all.fit', 'all.fit', '-o', 'b.fit')
+    header = fits.getheader('b.fit')
+    ours = ('NCOMBINE', 'NREJ', 'NSKIPPED', 'NUNLIKE', 'CMB', 'IMCMB', 'IMSCL', 'IMZER', 'IMWGT')
+    left = {key for key in header if key.startswith(ours)}
+    assert np.isnan(fits.getdata('b.fit')).any()
+    assert left == {'NCOMBINE', 'CMBMETH', 'CMBCLIP', 'CMBSCALE', 'IMCMB001', 'IMCMB002', 'NREJALL'}
+    assert header['CMBCLIP'] == header['CMBSCALE'] == 'none'
+    with fits.open('b.fit') as hdus:
+        assert len(hdus) == 1
+
+
+def test_a_stack_of_stacks_spans_its_parts(frames):
+    run('f.5.fit', 'f.2.fit', '-o', 'a.fit')
+    run('f.6.fit', 'f.3.fit', '-o', 'b.fit')
+    run('a.fit', 'b.fit', '-o', 'c.fit')
+    parts, header = [fits.getheader(path) for path in ('a.fit', 'b.fit')], fits.getheader('c.fit')
+    assert header['DATE-BEG'] == min(part['DATE-BEG'] for part in parts)
+    assert header['DATE-END'] == max(part['DATE-END'] for part in parts)
+
+
+@pytest.mark.parametrize(('words', 'status', 'told'), [
+    ([], 0, False),
+    (['-c', 'sigma'], 0, True),
+    (['-c', 'sigma', '-d', '2.449'], 0, False),
+    (['-c', 'sigma', '-d', '2.45'], 0, True),
+    (['-c', 'sigma', '-d', '5,2'], 0, False),
+    (['-c', 'mad'], 0, False),
+    (['-c', 'winsor'], 0, False),
+])  # fmt: skip
+def test_a_sigma_clip_that_can_do_nothing_says_so(frames, capsys, words, status, told):
+    """Of seven values one lies at most sqrt(6) = 2.4495 sigmas away."""
+    run('f.?.fit', *words, '-o', 'out.fit', status=status)
+    assert ('-c mad' in capsys.readouterr().err) == told
+
+
+def test_eleven_images_can_be_clipped_at_three_sigma(tmp_path, monkeypatch, make_image, capsys):
+    monkeypatch.chdir(tmp_path)
+    for number in range(11):
+        make_image(f's.{number:02d}.fit', np.full((2, 3), 9000 if number == 4 else 50, 'u2'))
+    for count, wanted in ((10, (9000 + 9 * 50) / 10), (11, 50)):
+        names = [f's.{number:02d}.fit' for number in range(count)]
+        run(*names, '-m', 'mean', '-c', 'sigma', '-o', 'out.fit', '-f')
+        assert ('can not reject anything' in capsys.readouterr().err) == (count == 10)
+        assert (fits.getdata('out.fit') == wanted).all()
+
+
+# --- images that are left out ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def alike(tmp_path, monkeypatch, make_image):
+    """Images s.1.fit ... of one scene at different levels; the third is of another, the fifth has no structure."""
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(3)
+    scene = rng.uniform(100, 900, (NY, NX))
+    cube = np.stack([scene * (number + 1) + rng.normal(0, 5, scene.shape) for number in range(N)])
+    cube[2], cube[4] = rng.uniform(100, 900, scene.shape), 500
+    cube = cube.astype('f4')
+    for number, image in enumerate(cube, 1):
+        make_image(f's.{number}.fit', image, EXPTIME=1.0 * number, DATE__OBS=f'2021-02-27T04:00:0{number}')
+    return cube
+
+
+LEFT = [0, 1, 3, 5, 6]
+
+
+@pytest.mark.parametrize('words', [[], ['-n', 'mean'], ['-j', '2', '--memory', '5k']])
+def test_images_that_do_not_look_like_the_median_are_left_out(alike, capsys, words):
+    run('s.?.fit', '-m', 'mean', '--min-corr', '0.8', *words, '-o', 'out.fit')
+    found, captured = alike[LEFT].astype('f8'), capsys.readouterr()
+    if '-n' in words:
+        levels = found.mean(axis=(1, 2))
+        found *= (levels[0] / levels)[:, None, None]
+    close('out.fit', found.mean(axis=0))
+    told = [line for line in captured.err.splitlines() if 'left out' in line]
+    assert ['s.3.fit' in told[0], 's.5.fit' in told[1], len(told), captured.out] == [True, True, 2, 'out.fit\n']
+    header = fits.getheader('out.fit')
+    assert (header['NUNLIKE'], header['NCOMBINE'], header['EXPTIME']) == (2, 5, 4)
+    assert header['IMCMB003'] == 's.4.fit'
+    assert all(f'left out: {name}: correlation' in str(header['HISTORY']) for name in ('s.3.fit', 's.5.fit'))
+
+
+def test_a_low_bar_leaves_all_in(alike, capsys):
+    run('s.1.fit', 's.2.fit', 's.3.fit', '--min-corr', '-1', '-o', 'out.fit')
+    assert 'left out' not in capsys.readouterr().err
+    assert 'NUNLIKE' not in fits.getheader('out.fit')
+    close('out.fit', np.median(alike[:3], axis=0))
+
+
+@pytest.mark.parametrize('fault', ['unlike', 'cut off', 'bad data'])
+@pytest.mark.parametrize('words', [
+    ['-w', '@w.txt'],
+    ['-w', '@named.txt'],
+    ['-n', '@w.txt'],
+    ['--mask', 'm.?.fit'],
+    ['-n', 'mean', '--norm-mask', 'm.?.fit'],
+    ['--offsets', 'o.txt'],
+])  # fmt: skip
+def test_what_is_left_keeps_its_own_numbers_and_masks(alike, make_image, words, fault):
+    """As if the others had never been named, each with what is its own."""
+    rng = np.random.default_rng(5)
+    scene = np.broadcast_to(rng.uniform(100, 900, (NY, 1)), (NY, NX))  # of rows: it stays alike when it is moved
+    for number in range(1, N + 1):
+        make_image(f's.{number}.fit', (alike[2] if number == 3 else scene) + rng.normal(0, 5, scene.shape))
+        make_image(f'm.{number}.fit', (rng.uniform(size=(NY, NX)) < 0.1).astype('u1'))
+    lines = {'w.txt': '{n}', 'named.txt': 's.{n}.fit {n}', 'o.txt': '{odd} 0'}
+    for path, line in lines.items():
+        for name, numbers in ((path, range(1, N + 1)), (f'left.{path}', (1, 2, 4, 5, 6, 7))):
+            Path(name).write_text(''.join(line.format(n=number, odd=number % 2) + '\n' for number in numbers))
+    whole = Path('s.3.fit').read_bytes()
+    if fault == 'cut off':
+        Path('s.3.fit').write_bytes(whole[:2900])
+    elif fault == 'bad data':
+        Path('s.3.fit').write_bytes(gzip.compress(whole)[:-40])
+    asked = ['--min-corr', '0.3'] if fault == 'unlike' else ['--skip-bad']
+    run('s.?.fit', '-m', 'mean', *words, *asked, '-q', '-o', 'out.fit')
+    renamed = [
+        word.replace('@', '@left.').replace('o.txt', 'left.o.txt').replace('m.?', 'm.[124567]') for word in words
+    ]
+    run('s.[124567].fit', '-m', 'mean', *renamed, '-q', '-o', 'wanted.fit')
+    np.testing.assert_array_equal(fits.getdata('out.fit'), fits.getdata('wanted.fit'))
+
+
+def spoil_gzip(path):
+    Path(path).write_bytes(gzip.compress(Path(path).read_bytes())[:-40])
+
+
+def spoil_tiles(path):
+    """Tiles whose compressed bytes are noise; the headers stay as they are."""
+    image = np.random.default_rng(0).integers(0, 60000, (NY, NX)).astype('u2')
+    fits.CompImageHDU(image, fits.getheader(path), compression_type='GZIP_1').writeto(path, overwrite=True)
+    whole = bytearray(Path(path).read_bytes())
+    start = whole.index(b'\x1f\x8b')
+    whole[start + 10 : start + 40] = bytes(range(200, 230))
+    Path(path).write_bytes(whole)
+
+
+def spoil_sum(path):
+    with fits.open(path) as hdus:
+        hdus.writeto(path, overwrite=True, checksum=True)
+    whole = bytearray(Path(path).read_bytes())
+    whole[-2880] ^= 1
+    Path(path).write_bytes(whole)
+
+
+@pytest.mark.parametrize('spoil', [spoil_gzip, spoil_tiles, spoil_sum])
+def test_files_that_are_bad_in_their_data_only(frames, capsys, spoil):
+    spoil('f.3.fit')
+    words = ['f.?.fit', '-m', 'mean', '-c', 'minmax', '-n', 'median', '--checksum', 'error']
+    run(*words, '-o', 'out.fit', status=1)
+    captured = capsys.readouterr()
+    assert 'f.3.fit: ' in captured.err.splitlines()[-1]
+    assert not Path('out.fit').exists()
+    run(*words, '-o', 'out.fit', '--skip-bad')
+    assert 'left out: f.3.fit: ' in capsys.readouterr().err
+    run(*words, '-o', 'out.fit', '--skip-bad', '-j', '3', '--memory', '9k', '-f')
+    found = np.delete(frames.astype('f8'), 2, axis=0)
+    levels = np.median(found, axis=(1, 2))
+    found *= (levels[0] / levels)[:, None, None]
+    close('out.fit', np.sort(found, axis=0)[1:-1].mean(axis=0))
+    header = fits.getheader('out.fit')
+    assert (header['NCOMBINE'], header['NSKIPPED'], header['IMCMB003']) == (N - 1, 1, 'f.4.fit')
+
+
+def test_a_wrong_sum_is_a_warning(frames, capsys):
+    spoil_sum('f.3.fit')
+    run('f.?.fit', '-m', 'mean', '-o', 'out.fit')
+    assert 'warning' in (told := capsys.readouterr().err)
+    assert 'f.3.fit' in told
+    assert fits.getheader('out.fit')['NCOMBINE'] == N
+
+
+def test_nothing_but_bad_files(frames, capsys):
+    for number in range(1, N + 1):
+        spoil_gzip(f'f.{number}.fit')
+    run('f.?.fit', '--skip-bad', '-o', 'out.fit', status=1)
+    assert not Path('out.fit').exists()
+
+
+# --- outputs ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize('pack', ['gz', 'fz'])
+def test_packed_outputs_hold_all_extensions(frames, pack):
+    words = ['f.?.fit', '-m', 'mean', '-c', 'mad', '--maps', 'count,sigma,exptime,inputs', '--uncertainty']
+    run(*words, '-o', 'plain.fits')
+    run(*words, '-o', 'packed.fits', '--compress', pack)
+    path, extra = f'packed.fits.{pack}', int(pack == 'fz')
+    with fits.open('plain.fits') as plain, fits.open(path) as packed:
+        assert len(packed) - extra == len(plain) == 7
+        for number, hdu in enumerate(plain):
+            twin = packed[number + extra] if extra else packed[number]
+            np.testing.assert_array_equal(twin.data, hdu.data)
+            assert number == 0 or twin.name == hdu.name
+
+
+def test_a_type_is_that_of_the_image_alone(frames):
+    run('f.?.fit', '-m', 'mean', '--dtype', 'uint16', '--maps', 'sigma', '--uncertainty', '-o', 'out.fit')
+    with fits.open('out.fit') as hdus:
+        assert [hdu.data.dtype.name for hdu in hdus] == ['uint16', 'float32', 'float32', 'uint8']
+        np.testing.assert_allclose(hdus[0].data, frames.mean(axis=0), atol=0.5000001)
+
+
+def test_scaled_by_exposure_there_is_no_warning_of_exposures(frames, capsys):
+    run('f.?.fit', '-m', 'mean', '-n', 'EXPTIME', '-o', 'out.fit')
+    assert capsys.readouterr().err == ''
+
+
+def test_progress_is_told_when_asked_for(frames, capsys):
+    run('f.?.fit', '-n', 'mean', '-o', 'out.fit', '--progress', 'always')
+    told = capsys.readouterr().err
+    assert ('levels' in told, 'rows' in told) == (True, True)

@@ -202,7 +202,7 @@ def test_when_a_sigma_clip_can_reject_nothing(number):
 @pytest.mark.parametrize(
     ('kind', 'limits', 'wanted'),
     [
-        ('none', None, (0, 0)), ('min', (2, 3), (2, 0)), ('max', (2, 3), (0, 3)), ('minmax', (2, 3), (2, 3)),
+        ('none', None, (0, 0)), ('min', (2, 2), (2, 0)), ('max', (3, 3), (0, 3)), ('minmax', (2, 3), (2, 3)),
         ('minmax', None, (1, 1)), ('sigma', None, (3, 3)), ('percentile', None, (0.2, 0.1)),
         ('ccd', (2.5, 4), (2.5, 4)),
     ],
@@ -212,7 +212,8 @@ def test_clip_for(kind, limits, wanted):
     assert (clip.low, clip.high) == wanted
 
 
-@pytest.mark.parametrize(('kind', 'limits'), [('sigma', (-1, 3)), ('max', (1.5, 1.5)), ('mad', (3, float('nan')))])
+@pytest.mark.parametrize(('kind', 'limits'), [('sigma', (-1, 3)), ('max', (1.5, 1.5)), ('mad', (3, float('nan'))),
+    ('min', (1, 2)), ('percentile', (20, 20))])  # fmt: skip
 def test_clips_that_make_no_sense(kind, limits):
-    with pytest.raises(ValueError, match=r'the limits of|whole numbers'):
+    with pytest.raises(ValueError, match=r'the limits of|whole numbers|one number|no fraction'):
         clip_for(kind, limits)

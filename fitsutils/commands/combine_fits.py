@@ -37,7 +37,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from fitsutils import cli, files, pixels
-from fitsutils.errors import Failure, UsageError, refusing
+from fitsutils.errors import Failure, QualityFailure, UsageError, refusing
 
 _METHODS = ('average', 'max', 'mean', 'median', 'min', 'quantile', 'rms', 'std', 'sum', 'var')
 _CLIPS = ('none', 'min', 'max', 'minmax', 'sigma', 'mad', 'winsor', 'percentile', 'ccd')
@@ -64,7 +64,7 @@ def build_parser() -> cli.Parser:
     parser.add_argument('--snoise', type=float, metavar='F', help='-c ccd: noise in proportion to the signal')
     parser.add_argument('--grow', type=float, metavar='R', help='-c rejects also what lies within R pixels, per image')
     parser.add_argument(
-        '--reject-below', type=float, metavar='V', help='reject values below V, as they are in the files'
+        '--reject-below', type=float, metavar='V', help='reject values below V: after -s, before -n and -z'
     )
     parser.add_argument('--reject-above', type=float, metavar='V', help='reject values above V')
     parser.add_argument('--all-rejected', choices=('nan', 'median'), default='nan',
@@ -91,9 +91,9 @@ def build_parser() -> cli.Parser:
         'or a keyword that names a file')  # fmt: skip
     parser.add_argument('--offsets', metavar='wcs|FILE',
         help='lay the images out in whole pixels, by their WCS or as FILE says: '
-        'DX DY or NAME DX DY a line')  # fmt: skip
+        'DX DY or NAME DX DY a line, positive to the right and up')  # fmt: skip
     parser.add_argument('--maps', type=_map_names, default=(), metavar='NAME,...',
-        help=f'further HDUs: {", ".join(_MAPS)}')  # fmt: skip
+        help=f'further HDUs: {", ".join(_MAPS)}, or all')  # fmt: skip
     parser.add_argument('--uncertainty', action='store_true', help='write the extensions UNCERT and MASK')
     parser.add_argument('--min-corr', type=float, metavar='R',
         help='leave out images whose correlation with the median of all is below R')  # fmt: skip
@@ -115,6 +115,7 @@ def _limits(text: str) -> tuple[float, float]:
 
 def _map_names(text: str) -> tuple[str, ...]:
     names = tuple(dict.fromkeys(name.strip().lower() for name in text.split(',')))
+    names = _MAPS if 'all' in names else names
     if unknown := [name for name in names if name not in _MAPS]:
         raise argparse.ArgumentTypeError(f'{unknown[0]!r} is none of {", ".join(_MAPS)}')
     return names
@@ -138,6 +139,7 @@ def combine_fits(args: argparse.Namespace, job: cli.Job) -> None:
         job.say(f'left out: {cli.reason(error)}')
         skipped.append(cli.reason(error))
 
+    _warn_of_doubles(references, job)
     images = files.stack.open_stack(
         references,
         args.hdu and files.inputs.parse_hdu(args.hdu),
@@ -146,13 +148,35 @@ def combine_fits(args: argparse.Namespace, job: cli.Job) -> None:
         any_size=args.offsets is not None,
         keywords=settings.keywords,
     )
-    _check(images, settings, args, job)
+    roster = _roster(references, images)
+    stack = _check(images, settings, args, job, roster)
     if not args.dry_run:
-        stack, result, unlike = _combined(images, settings, args, job, leave_out if args.skip_bad else None)
+        left_out = leave_out if args.skip_bad else None
+        stack, result, unlike = _combined(stack, settings, args, job, left_out, roster)
         method = _method(args, settings, result, stack, skipped, unlike)
         _write(output, stack, result, method, args, cards)
-        _report(output, stack, result, args, job)
     job.wrote(output)
+    if not args.dry_run:
+        _report(output, stack, result, args, job)
+
+
+def _warn_of_doubles(references: Sequence[Any], job: cli.Job) -> None:
+    seen: set[str] = set()
+    for name in map(str, references):
+        if name in seen:
+            job.say(f'warning: {name} is named twice, and counts twice')
+            return
+        seen.add(name)
+
+
+def _roster(references: Sequence[Any], images: Sequence[Any]) -> list[Any]:
+    """All images that were named, in order: lists of numbers and masks count those too that can not be read."""
+    opened: dict[int, list[Any]] = {}
+    for image in images:
+        opened.setdefault(id(image.reference), []).append(image)
+    return [
+        image for reference in references for image in opened.get(id(reference), [files.perframe.Unread(reference)])
+    ]
 
 
 def _refuse_contradictions(args: argparse.Namespace) -> None:
@@ -176,6 +200,11 @@ def _refuse_contradictions(args: argparse.Namespace) -> None:
         (args.norm_to is not None and args.normalize != 'none' and not 0 < args.norm_to < math.inf,
          '--norm-to is above 0 with -n'),
         (args.norm_mask and not _measured(args), '--norm-mask goes with a level that is measured'),
+        (args.section is not None and not _measured(args) and not args.unit,
+         '--section goes with a level that is measured, or with -u'),
+        (args.min_corr is not None and not -1 <= args.min_corr <= 1, '--min-corr takes a correlation, from -1 to 1'),
+        (args.reject_below is not None and args.reject_above is not None and args.reject_below >= args.reject_above,
+         '--reject-below is below --reject-above'),
         (args.zero == 'sum', '-z sum: a sum is no level to shift by'),
         (args.uncertainty and args.method not in ('average', 'mean', 'median', 'sum'),
          f'--uncertainty is not known for -m {args.method}'),
@@ -229,7 +258,7 @@ def _fraction(args: argparse.Namespace) -> float:
     return fraction
 
 
-def _check(images: Sequence[Any], settings: Any, args: argparse.Namespace, job: cli.Job) -> Any:
+def _check(images: Sequence[Any], settings: Any, args: argparse.Namespace, job: cli.Job, roster: Sequence[Any]) -> Any:
     """Make all refusals that need no pixels; the stack, ready to be combined."""
     from fitsutils import stacking
 
@@ -237,26 +266,30 @@ def _check(images: Sequence[Any], settings: Any, args: argparse.Namespace, job: 
     dropped = pixels.rejection.dropped_ranks(clip, len(images))
     if sum(dropped) >= len(images):
         raise UsageError(f'-c {clip.kind} would drop {sum(dropped)} of {len(images)} values and leave nothing')
-    stack = stacking.prepare(images, settings)
+    stack = stacking.prepare(images, settings, roster)
     if pixels.rejection.cannot_reject(clip, len(images)):
-        job.say(
-            f'-c sigma can not reject anything: of {len(images)} values none lies more than '
-            f'{math.sqrt(len(images) - 1):.3g} sigma away; -c mad can'
-        )
+        job.say(_powerless(clip, len(images)))
     scaled = args.normalize != 'none' or args.method in ('sum', 'average') or args.weight is not None
     headers, names = [image.keywords for image in images], [image.name for image in images]
-    files.header.warn_of_differences(headers, names, ignore=['EXPTIME'] if scaled else [])
+    files.header.warn_of_differences(headers, names, ignore=['EXPTIME'] if scaled else [], also=['IMAGETYP'])
     return stack
 
 
+def _powerless(clip: Any, number: int) -> str:
+    if number < max(3, clip.keep + 1):
+        rule = 'fewer than 3' if number < 3 else f'the {clip.keep} of --keep'
+        return f'-c {clip.kind} can not reject anything of {number} values: {rule} are all kept'
+    farthest = f'none lies more than {math.sqrt(number - 1):.3g} sigma away'
+    return f'-c sigma can not reject anything: of {number} values {farthest}; -c mad can'
+
+
 def _combined(
-    images: Sequence[Any], settings: Any, args: argparse.Namespace, job: cli.Job, leave_out: Any
+    stack: Any, settings: Any, args: argparse.Namespace, job: cli.Job, leave_out: Any, roster: Sequence[Any]
 ) -> tuple[Any, Any, list[str]]:
     """The stack that was combined in the end, its result, and which images were not like the others."""
     from fitsutils import stacking
 
     unlike: list[str] = []
-    stack = stacking.prepare(images, settings)
     while True:
         try:
             return stack, stacking.combine(stack, settings, job.progress), unlike
@@ -274,7 +307,7 @@ def _combined(
             if leave_out is None or not left or len(left) == len(stack.images):
                 raise
             leave_out(error)
-        stack = _check(left, settings, args, job)
+        stack = _check(left, settings, args, job, roster)
 
 
 def _method(
@@ -286,7 +319,7 @@ def _method(
     limits = {'none': '', 'min': f' {clip.low:g}', 'max': f' {clip.high:g}'}.get(
         clip.kind, f' {clip.low:g},{clip.high:g}'
     )
-    rules = [clip.kind + limits]
+    rules = [clip.kind + limits] if clip.kind != 'none' else []
     rules += [f'keep {clip.keep}'] if clip.keep else []
     rules += [f'grow {recipe.grow:g}'] if recipe.grow else []
     rules += [f'below {recipe.below:g}'] if recipe.below > -math.inf else []
@@ -298,7 +331,7 @@ def _method(
     ]
     return files.provenance.Method(
         args.method,
-        clip=' '.join(rules + noise),
+        clip=' '.join(rules + noise) or 'none',
         scaling=args.normalize,
         zeroing=args.zero,
         weighting=args.weight or (settings.own_weight or 'none'),
@@ -320,9 +353,13 @@ def _method(
 def _write(output: str, stack: Any, result: Any, method: Any, args: argparse.Namespace, cards: Sequence[Any]) -> None:
     images = stack.images
     header = files.provenance.combined_header(images, 'combine_fits', method, cards)
-    if args.uncertainty and 'BUNIT' not in header:
+    if args.unit:
+        header['BUNIT'] = ('', 'relative to the mean')
+    elif args.uncertainty and 'BUNIT' not in header:
         header['BUNIT'] = ('adu', 'unit of the pixels')
     shape = result.pixels.shape[-2:] if args.planes else result.pixels.shape
+    if args.planes:
+        files.provenance.drop_axes(header, len(shape))
     extensions = _extensions(result, args)
     pictures = [result.pixels, *extensions.values()]
     if args.dtype is not None:
@@ -347,6 +384,8 @@ def _extensions(result: Any, args: argparse.Namespace) -> dict[str, Any]:
 def _report(output: str, stack: Any, result: Any, args: argparse.Namespace, job: cli.Job) -> None:
     values = math.prod(stack.shape) * len(stack.images)
     job.detail(f'{output}: {result.rejected} values rejected, {100 * result.rejected / values:.3g} %')
+    if result.lost == math.prod(stack.shape) and args.all_rejected == 'nan':
+        raise QualityFailure(f'{output}: nothing is left of any pixel')
     if result.lost:
         filled = ': they have the median of all their values' if args.all_rejected == 'median' else ''
         job.say(f'{output}: {result.lost} pixels have nothing left{filled}')

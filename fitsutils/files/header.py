@@ -652,7 +652,9 @@ def ascii_text(text: str) -> str:
     return visible(text).encode('ascii', 'backslashreplace').decode('ascii')
 
 
-def warn_of_differences(headers: Sequence[fits.Header], names: Sequence[str], *, ignore: Sequence[str] = ()) -> None:
+def warn_of_differences(
+    headers: Sequence[fits.Header], names: Sequence[str], *, ignore: Sequence[str] = (), also: Sequence[str] = ()
+) -> None:
     """Warn where FILTER, binning, gain, temperature or exposure of frames that belong together differ.
 
     Parameters
@@ -663,8 +665,10 @@ def warn_of_differences(headers: Sequence[fits.Header], names: Sequence[str], *,
         Their names.
     ignore : sequence of str
         Keywords that may differ in this work.
+    also : sequence of str
+        Further keywords that may not.
     """
-    for key, tolerance in _SHOULD_AGREE:
+    for key, tolerance in (*((key, 0) for key in also), *_SHOULD_AGREE):
         if key in ignore:
             continue
         found = [(lookup(header, key), name) for header, name in zip(headers, names, strict=True)]

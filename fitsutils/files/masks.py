@@ -3,9 +3,10 @@
 import os
 import re
 from collections.abc import Sequence
+from typing import Any
 
 from fitsutils.errors import Failure, UsageError
-from fitsutils.files import hdus
+from fitsutils.files import hdus, perframe
 from fitsutils.files import header as headers
 from fitsutils.files.inputs import Hdu, Reference, expand, parse_hdu
 from fitsutils.files.reader import Image, open_image
@@ -17,7 +18,7 @@ _KINDS = {'VAR': 'var', 'IVAR': 'ivar'}
 _UTYPES = {'STDDEVUNCERTAINTY': 'std', 'VARIANCEUNCERTAINTY': 'var', 'INVERSEVARIANCE': 'ivar'}
 
 
-def for_images(word: str, images: Sequence[Image]) -> list[Image]:
+def for_images(word: str, images: Sequence[Image], roster: Sequence[Any] | None = None) -> list[Image]:
     """The mask of each image.
 
     Parameters
@@ -30,6 +31,8 @@ def for_images(word: str, images: Sequence[Image]) -> list[Image]:
         which names a file in the image's folder, whatever folder it says.
     images : sequence of Image
         The images.
+    roster : sequence of Image or Unread, optional
+        All images that a list of masks goes with, where some are left out of `images`.
 
     Returns
     -------
@@ -43,7 +46,12 @@ def for_images(word: str, images: Sequence[Image]) -> list[Image]:
         When the word is none of these, an image has no mask, or a mask does not fit.
     """
     shelf = _Shelf()
-    references = _files(word, len(images)) or _extensions(word, images, shelf) or _keywords(word, images)
+    files = _files(word, len(images if roster is None else roster))
+    references = (
+        (files and perframe.picked(files, images, roster))
+        or _extensions(word, images, shelf)
+        or _keywords(word, images)
+    )
     if references is None:
         raise Failure(f'it has no extension and no keyword {word!r}, and there is no such mask file', images[0].path)
     return [shelf.fitted(reference, image) for reference, image in zip(references, images, strict=True)]

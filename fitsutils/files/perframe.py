@@ -3,7 +3,7 @@
 import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 
 from fitsutils.errors import Failure, UsageError, visible
 from fitsutils.files import header as headers
@@ -11,8 +11,10 @@ from fitsutils.files import header as headers
 _KEYWORD = re.compile(r'[A-Z0-9_-]+( [A-Z0-9_-]+)*')
 _LONGEST = 40  # characters of a line that a message repeats
 
+_T = TypeVar('_T')
 
-def numbers(word: str, images: Sequence[Any], what: str) -> list[float]:
+
+def numbers(word: str, images: Sequence[Any], what: str, roster: Sequence[Any] | None = None) -> list[float]:
     """One number for each image.
 
     Parameters
@@ -23,6 +25,8 @@ def numbers(word: str, images: Sequence[Any], what: str) -> list[float]:
         The images.
     what : str
         What the numbers are, for messages: the option.
+    roster : sequence of Image or Unread, optional
+        All images that a file speaks of, where some are left out of `images`.
 
     Returns
     -------
@@ -37,14 +41,16 @@ def numbers(word: str, images: Sequence[Any], what: str) -> list[float]:
         When the word is neither.
     """
     if word.startswith('@') and len(word) > 1:
-        return [number for (number,) in listed(word[1:], images, ('NUMBER',))]
+        return [number for (number,) in listed(word[1:], images, ('NUMBER',), roster)]
     key = word.strip().upper()
     if not _KEYWORD.fullmatch(key):
         raise UsageError(f'{what} {word}: this is neither @FILE nor a keyword')
     return [headers.needed_number(image.keywords, key, image.path) for image in images]
 
 
-def listed(path: str, images: Sequence[Any], columns: Sequence[str]) -> list[tuple[float, ...]]:
+def listed(
+    path: str, images: Sequence[Any], columns: Sequence[str], roster: Sequence[Any] | None = None
+) -> list[tuple[float, ...]]:
     """The numbers that a text file has for each image.
 
     Parameters
@@ -58,6 +64,8 @@ def listed(path: str, images: Sequence[Any], columns: Sequence[str]) -> list[tup
         The images.
     columns : sequence of str
         What the numbers of a line are, for messages.
+    roster : sequence of Image or Unread, optional
+        All images that the file speaks of, where some are left out of `images`.
 
     Returns
     -------
@@ -70,15 +78,68 @@ def listed(path: str, images: Sequence[Any], columns: Sequence[str]) -> list[tup
         When the file can't be read as that, or lines and images do not go together.
     """
     lines = [_Line(number, words, columns, path) for number, words in _lines(path, len(columns))]
+    everything = images if roster is None else roster
     named = [line for line in lines if line.name]
-    if not named:
-        if len(lines) != len(images):
-            raise Failure(f'{len(lines)} lines of {" ".join(columns)} for {len(images)} images: one a line', path)
-        return [line.values for line in lines]
-    if len(named) < len(lines):
+    if len(named) == len(lines) > 0:
+        found = _by_name(lines, everything, path)
+        missing = [
+            image.path for image, line in zip(images, picked(found, images, roster), strict=True) if line is None
+        ]
+        if missing:
+            more = f' and {len(missing) - 1} more' if len(missing) > 1 else ''
+            raise Failure(f'no line names {missing[0]}{more}', path)
+        return picked(found, images, roster)
+    if named:
         odd = next(line for line in lines if not line.name)
         raise odd.failure('it names no image, others do: NAME stands on all lines or on none')
-    return _by_name(lines, images, path)
+    if len(lines) != len(everything):
+        raise Failure(f'{len(lines)} lines of {" ".join(columns)} for {len(everything)} images: one a line', path)
+    return picked([line.values for line in lines], images, roster)
+
+
+class Unread(NamedTuple):
+    """An image that was named and could not be opened: it keeps its place in lists.
+
+    Attributes
+    ----------
+    reference : Reference
+        What the user named.
+    """
+
+    reference: Any
+
+    @property
+    def path(self) -> str:
+        """Name of the file."""
+        return str(self.reference.path)
+
+    @property
+    def name(self) -> str:
+        """Name of the file without folders."""
+        return os.path.basename(self.path)
+
+
+def picked(found: Sequence[_T], images: Sequence[Any], roster: Sequence[Any] | None) -> list[_T]:
+    """What belongs to some images, of what there is for all.
+
+    Parameters
+    ----------
+    found : sequence
+        One for each of the roster.
+    images : sequence of Image
+        Some of the roster, in its order.
+    roster : sequence of Image or Unread or None
+        All of them; None: `images` are all.
+
+    Returns
+    -------
+    list
+        One for each of the images.
+    """
+    if roster is None:
+        return list(found)
+    chosen = set(map(id, images))
+    return [each for each, image in zip(found, roster, strict=True) if id(image) in chosen]
 
 
 class _Line:
@@ -118,7 +179,7 @@ def _shown(text: str) -> str:
     return repr(visible(text if len(text) <= _LONGEST else f'{text[:_LONGEST]}...'))
 
 
-def _by_name(lines: Iterable[_Line], images: Sequence[Any], path: str) -> list[tuple[float, ...]]:
+def _by_name(lines: Iterable[_Line], images: Sequence[Any], path: str) -> list[Any]:
     places_of = _names(images)
     found: dict[int, tuple[float, ...]] = {}
     for line in lines:
@@ -131,10 +192,7 @@ def _by_name(lines: Iterable[_Line], images: Sequence[Any], path: str) -> list[t
         if not found.keys().isdisjoint(places):
             raise line.failure(f'{_shown(line.name)} has a line already')
         found.update(dict.fromkeys(places, line.values))
-    if missing := [image.path for place, image in enumerate(images) if place not in found]:
-        more = f' and {len(missing) - 1} more' if len(missing) > 1 else ''
-        raise Failure(f'no line names {missing[0]}{more}', path)
-    return [found[place] for place in range(len(images))]
+    return [found.get(place) for place in range(len(images))]
 
 
 def _names(images: Sequence[Any]) -> tuple[dict[str, list[int]], ...]:

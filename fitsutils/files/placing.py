@@ -43,7 +43,7 @@ class Placement:
     shifts: list[tuple[int, int]]
 
 
-def placed(images: Sequence[Any], word: str) -> Placement:
+def placed(images: Sequence[Any], word: str, roster: Sequence[Any] | None = None) -> Placement:
     """Lay images out by offsets in whole pixels.
 
     Parameters
@@ -55,6 +55,8 @@ def placed(images: Sequence[Any], word: str) -> Placement:
         first one's grid that shows the same place. Otherwise the name of a file for
         `perframe.listed` with two numbers, DX DY: an image with larger ones lies further to the right
         and further up. They are rounded, halves away from zero.
+    roster : sequence of Image or Unread, optional
+        All images that the file speaks of, where some are left out of `images`.
 
     Returns
     -------
@@ -74,7 +76,9 @@ def placed(images: Sequence[Any], word: str) -> Placement:
     if word == 'wcs':
         shifts = _shifts_by_wcs(images)
     else:
-        shifts = [(_whole(dx), _whole(dy)) for dx, dy in perframe.listed(word, images, ('DX', 'DY'))]
+        shifts = [
+            (_whole(dx), _whole(dy)) for dx, dy in perframe.listed(word.removeprefix('@'), images, ('DX', 'DY'), roster)
+        ]
     left, bottom = (min(shift[axis] for shift in shifts) for axis in (0, 1))
     places = [(dy - bottom, dx - left) for dx, dy in shifts]
     rows, columns = (

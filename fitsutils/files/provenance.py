@@ -21,6 +21,8 @@ _WORLD = re.compile(
     r'(WCSAXES|WCSNAME|C(TYPE|RVAL|RPIX|DELT|UNIT|ROTA)[12]|CD[12]_[12]|PC[12]_[12]|RADESYSA?|EQUINOX|LON?POLE|LATPOLE)\Z'
 )
 
+_AXIS = re.compile(r'(?:CTYPE|CRVAL|CRPIX|CDELT|CUNIT|CROTA|CNAME|PC|CD|LTV|LTM)(\d_\d|\d)\Z')
+
 
 @dataclasses.dataclass(frozen=True)
 class Method:
@@ -100,7 +102,7 @@ def combined_header(
         headers.cut_to(header, images[0].slices)
     if method.place is not None:
         placing.shift_header(header, method.place)
-    _set_times(header, images, method.name)
+    _set_times(header, images, method)
     _set_method(header, len(images), method)
     if len(images) <= _MOST_NUMBERED:
         _set_inputs(header, images, method)
@@ -110,28 +112,47 @@ def combined_header(
     return header
 
 
-def _set_times(header: fits.Header, images: Sequence[Any], name: str) -> None:
+def _set_times(header: fits.Header, images: Sequence[Any], method: Method) -> None:
     exposures = [headers.exposure(image.keywords) for image in images]
     total = np.inf if None in exposures else sum(exposures)
     if np.isfinite(total):
-        seconds = total if name == 'sum' else total / len(exposures)
+        seconds = total / len(exposures)
+        if method.scaling.upper() in headers.ALIASES['EXPTIME']:  # the pixels are at the level of that exposure
+            seconds = exposures[0] if method.level is None else method.level
+        if method.name == 'sum':
+            seconds *= len(exposures)
         for key in headers.ALIASES['EXPTIME']:
             if headers.as_number(headers.value(header, key)) is not None:
                 header[key] = seconds
-    starts = [headers.observation_time(image.keywords) for image in images]
-    if None in starts:
-        return
-    with contextlib.suppress(OverflowError):  # times that no calendar holds are left out
-        _set_dates(header, starts, exposures)
+    spans = [_span(image.keywords, seconds) for image, seconds in zip(images, exposures, strict=True)]
+    known = [span for span in spans if span is not None]
+    if len(known) == len(spans):
+        with contextlib.suppress(OverflowError):  # times that no calendar holds are left out
+            _set_dates(header, known)
 
 
-def _set_dates(header: fits.Header, starts: Sequence[datetime.datetime], exposures: Sequence[float | None]) -> None:
-    spans = [datetime.timedelta(seconds=seconds or 0.0) for seconds in exposures]
-    ends = [start + span for start, span in zip(starts, spans, strict=True)]
-    first = starts[0]
-    middle = first + sum(
-        ((start - first) + span / 2 for start, span in zip(starts, spans, strict=True)), datetime.timedelta()
-    ) / len(starts)
+_Span = tuple[datetime.datetime, datetime.datetime, datetime.datetime]
+
+
+def _span(keywords: Any, seconds: float | None) -> _Span | None:
+    """Start, middle and end of an exposure, or of all that went into a combination."""
+    start = headers.observation_time(keywords)
+    if start is None:
+        return None
+    if headers.value(keywords, 'NCOMBINE') is not None:
+        moments = [headers.parse_date(headers.value(keywords, f'DATE-{key}')) for key in ('BEG', 'AVG', 'END')]
+        if all(moments):
+            return tuple(moments)
+    with contextlib.suppress(OverflowError):
+        length = datetime.timedelta(seconds=seconds or 0.0)
+        return start, start + length / 2, start + length
+    return None
+
+
+def _set_dates(header: fits.Header, spans: Sequence[_Span]) -> None:
+    first = spans[0][0]
+    middle = first + sum((middle - first for _, middle, _ in spans), datetime.timedelta()) / len(spans)
+    starts, ends = [start for start, _, _ in spans], [end for _, _, end in spans]
     header['DATE-BEG'] = (headers.date_text(min(starts)), 'start of the first exposure')
     header['DATE-AVG'] = (headers.date_text(middle), 'mean of the middles of the exposures')
     header['DATE-END'] = (headers.date_text(max(ends)), 'end of the last exposure')
@@ -218,6 +239,23 @@ def inputs_table(images: Sequence[Any], method: Method, *, wanted: bool = False)
         given = np.full(len(images), neutral) if numbers is None else np.asarray(numbers, 'f8')
         columns.append(fits.Column(name, 'D', array=given))
     return [fits.BinTableHDU.from_columns(columns, name='INPUTS')]
+
+
+def drop_axes(header: fits.Header, axes: int) -> None:
+    """Take world coordinates of axes that a combination no longer has out of its header.
+
+    Parameters
+    ----------
+    header : Header
+        Changed in place.
+    axes : int
+        How many axes are left.
+    """
+    for key in [key for key in header if (found := _AXIS.match(key)) and max(map(int, found[1].split('_'))) > axes]:
+        del header[key]
+    count = headers.as_number(headers.value(header, 'WCSAXES'))
+    if count is not None and count > axes:
+        header['WCSAXES'] = axes
 
 
 _MAP_UNITS = {'EXPTIME': 's', 'SIGMA': None, 'UNCERT': None}  # None: that of the pixels

@@ -139,6 +139,10 @@ def clip_for(kind: str, limits: tuple[float, float] | None = None, *, keep: int 
         return Clip()
     if not (low >= 0 and high >= 0):
         raise ValueError(f'the limits of {kind} are not below 0')
+    if kind in ('min', 'max') and low != high:
+        raise ValueError(f'{kind} drops from one end and takes one number')
+    if kind == 'percentile' and low > 1:
+        raise ValueError(f'{low:g} is no fraction of the median')
     if kind in RANK_CLIPS:
         if low != int(low) or high != int(high):
             raise ValueError(f'{kind} drops whole numbers of values')
@@ -147,7 +151,7 @@ def clip_for(kind: str, limits: tuple[float, float] | None = None, *, keep: int 
 
 
 def cannot_reject(clip: Clip, number: int) -> bool:
-    """Whether a sigma clip can't reject anything of so few values.
+    """Whether a clip can't reject anything of so few values.
 
     Parameters
     ----------
@@ -159,13 +163,16 @@ def cannot_reject(clip: Clip, number: int) -> bool:
     Returns
     -------
     bool
-        An outlier is at most sqrt(n - 1) sigmas away, for it makes sigma large itself.
+        Fewer than 3 values are all kept, but by ``percentile`` and the rank
+        clips. An outlier is at most sqrt(n - 1) plain sigmas away, for it makes sigma large itself.
 
     Examples
     --------
     >>> cannot_reject(clip_for('sigma'), 10), cannot_reject(clip_for('sigma'), 11)
     (True, False)
     """
+    if clip.kind in ('sigma', 'mad', 'winsor', 'ccd') and number < max(_FEWEST, clip.keep + 1):
+        return True
     return clip.kind == 'sigma' and min(clip.low, clip.high) ** 2 >= number - 1
 
 
@@ -298,7 +305,7 @@ def windows(
     * ``winsor``: the standard deviation (about the mean, with n - 1) of the
       values held within centre +- 1.5 sigma, times 1.134, repeated until it
       changes by less than 0.05 % (Huber; Siril's default);
-    * ``ccd``: `Noise.sigma` at the centre (IRAF's ccdclip);
+    * ``ccd``: `Noise.sigma` at the centre, of each image its own, from the ends inwards (IRAF's ccdclip);
     * ``percentile``: the absolute value of the centre, once (Siril's percentile clipping).
     """
     low = np.zeros(len(values), np.intp)
@@ -312,11 +319,11 @@ def windows(
     while len(going):
         below, above = _rejected(values[going], low[going], high[going], clip, noise, _of(images, going))
         inner_low, inner_high = low[going] + below, high[going] - above
-        changed = (below + above) > 0
         if clip.keep:
             short = np.flatnonzero(inner_high - inner_low < clip.keep)
             _give_back(values[going[short]], low[going[short]], high[going[short]], inner_low, inner_high, short, clip)
         left = inner_high - inner_low
+        changed = left < high[going] - low[going]
         low[going], high[going] = inner_low, inner_high
         if once:
             break
@@ -333,7 +340,9 @@ def _rank_windows(present: NDArray[np.intp], clip: Clip) -> tuple[NDArray[np.int
     for number in np.unique(present):
         below, above = dropped_ranks(clip, int(number))
         here = present == number
-        low[here], high[here] = (below, number - above) if below + above < number else (0, 0)
+        # Where fewer values are there than are dropped, the low end takes its own first.
+        low[here] = min(below, number)
+        high[here] = max(number - above, min(below, number))
     return low, high
 
 
@@ -529,25 +538,27 @@ def _nearest(away: NDArray, place: int) -> NDArray:
 
 def _winsorized(away: NDArray, kept: NDArray, number: NDArray) -> NDArray:
     """Standard deviation of the values held within 1.5 sigma, times 1.134."""
-    held = away.copy()
-    sigma = _deviation(held, kept, number)
-    going = np.flatnonzero(sigma > 0)
+    sigma = _deviation(away, kept, number)
+    rows = np.flatnonzero(sigma > 0)
+    held, inner, count = away[rows], kept[rows], number[rows]
     for _ in range(_MOST_ROUNDS):
-        if not len(going):
+        limit = _HUBER * sigma[rows][:, None]
+        np.clip(held, -limit, limit, out=held)
+        new = _WINSOR_TO_SIGMA * _deviation(held, inner, count)
+        moving = np.abs(new - sigma[rows]) > _SETTLED * sigma[rows]
+        sigma[rows] = new
+        if not moving.any():
             break
-        limit = _HUBER * sigma[going][:, None]
-        held[going] = np.clip(held[going], -limit, limit)
-        new = _WINSOR_TO_SIGMA * _deviation(held[going], kept[going], number[going])
-        moving = np.abs(new - sigma[going]) > _SETTLED * sigma[going]
-        sigma[going] = new
-        going = going[moving]
+        if not moving.all():
+            rows, held, inner, count = rows[moving], held[moving], inner[moving], count[moving]
     return sigma
 
 
 def _deviation(values: NDArray, kept: NDArray, number: NDArray) -> NDArray:
-    mean = values.sum(axis=1) / number
-    away = np.where(kept, values - mean[:, None], 0.0)
-    return np.sqrt((away * away).sum(axis=1) / np.maximum(number - 1, 1))
+    away = values - (values.sum(axis=1) / number)[:, None]
+    if (number < values.shape[1]).any():
+        away[~kept] = 0
+    return np.sqrt(np.einsum('ij,ij->i', away, away) / np.maximum(number - 1, 1))
 
 
 def _give_back(
