@@ -280,7 +280,8 @@ def combine(stack: Stack, settings: Settings, progress: Callable[[int, str], Any
         if stack.variances is None:
             result = _through(stack, rows, None, settings.recipe, frames, progress)
         else:
-            with files.opened([image for image, _ in stack.variances], **options) as beside:
+            images = [image for image, _ in stack.variances]
+            with files.opened(images, checksum=settings.checksum, **options) as beside:
                 result = _through(stack, rows, beside, settings.recipe, frames, progress)
     if settings.unit:
         _divide_by_mean(result, settings)
@@ -288,7 +289,13 @@ def combine(stack: Stack, settings: Settings, progress: Callable[[int, str], Any
 
 
 def _through(
-    stack: Stack, rows: Any, beside: Any, recipe: Recipe, frames: Frames, progress: Callable[[int, str], Any]
+    stack: Stack,
+    rows: Any,
+    beside: Any,
+    recipe: Recipe,
+    frames: Frames,
+    progress: Callable[[int, str], Any],
+    kind: np.dtype | None = None,
 ) -> Result:
     """Combine all bands."""
     number, per_plane = rows.rows, (stack.shape[-2] if len(stack.shape) > 1 else 1)
@@ -303,14 +310,17 @@ def _through(
         spread = None if beside is None else _variances(stack, beside.read(start - above, stop + below))
         return combining.combine_band(values, recipe, frames, variances=spread, margins=(above, below))
 
-    result = Result(
-        combining.new_result(stack.shape, [image.dtype for image in stack.images], recipe.shift), {}, frames
-    )
-    result.maps = {name: np.empty(stack.shape, _map_type(name, len(stack.images))) for name in recipe.maps}
+    kinds = [image.dtype for image in stack.images]
+    empty = combining.new_result(stack.shape, kinds, recipe.shift) if kind is None else np.empty(stack.shape, kind)
+    result = Result(empty, {}, frames)
+    result.maps = {name: np.empty(stack.shape, _map_type(name, len(kinds), empty.dtype)) for name in recipe.maps}
     bands = list(_bands(number, per_plane, stack.height))
     with progress(number, 'rows') as line:
         for (start, stop), part in zip(bands, cli.in_threads(work, bands, stack.jobs), strict=True):
-            result.pixels = combining.with_rows(result.pixels, start, part.pixels)
+            if not combining.fits(part.pixels, result.pixels.dtype):
+                # Rows that are there already were rounded: all is done again, so that no band shows in the result.
+                return _through(stack, rows, beside, recipe, frames, progress, np.dtype('f8'))
+            result.pixels.reshape(-1, stack.shape[-1])[start:stop] = part.pixels
             for name, values in part.maps.items():
                 result.maps[name].reshape(-1, stack.shape[-1])[start:stop] = values
             result.rejected += part.rejected
@@ -325,10 +335,10 @@ def _bands(number: int, per_plane: int, height: int) -> Iterator[tuple[int, int]
             yield start, min(start + height, first + per_plane)
 
 
-def _map_type(name: str, images: int) -> type:
+def _map_type(name: str, images: int, kind: np.dtype) -> Any:
     if name in ('count', 'low', 'high'):
         return np.int16 if images < 1 << 15 else np.int32
-    return np.float64 if name == 'exptime' else np.float32
+    return np.float64 if name == 'exptime' else kind
 
 
 def _variances(stack: Stack, values: NDArray) -> NDArray:
@@ -383,10 +393,12 @@ def _levels(
         blocks = _blocks(rows, number, stack.images[number], bad[number], settings)
         return [scaling.level_of(blocks, statistic, **limits) for statistic in statistics]
 
+    # The mode of anything but short integers takes an image whole, some three times over.
+    whole = 'mode' in statistics and any(image.dtype.kind == 'f' or image.dtype.itemsize > 2 for image in stack.images)
     with progress(len(stack.images), 'levels') as line:
         numbers = range(len(stack.images))
         found = []
-        for number, levels in zip(numbers, cli.in_threads(work, numbers, stack.jobs), strict=True):
+        for number, levels in zip(numbers, cli.in_threads(work, numbers, 1 if whole else stack.jobs), strict=True):
             _check_levels(levels, statistics, wanted, stack.images[number].path)
             found.append(levels)
             line.step()
@@ -410,7 +422,8 @@ def _blocks(rows: Any, number: int, image: Any, bad: Any, settings: Settings) ->
     runs = _row_runs(image, part)
     columns = slice(part.slices[-1].start - image.slices[-1].start, part.slices[-1].stop - image.slices[-1].start)
     left_out = None if bad is None else np.array(reader.read_mask(bad, image)).reshape(-1, image.shape[-1])
-    step = max(1, _LEVEL_PIXELS // max(1, image.shape[-1]))
+    most = min(_LEVEL_PIXELS, settings.memory // (64 * settings.jobs))
+    step = max(1, most // max(1, image.shape[-1]))
 
     def blocks() -> Iterator[NDArray]:
         for first, last in runs:

@@ -179,12 +179,38 @@ def test_bands_stay_within_the_memory():
     assert combining.band_rows(1000, 4096, np.dtype('f4'), 10**6) == 0
 
 
-def test_values_beyond_float32_make_the_result_float64():
-    result = np.ones((4, 3), 'f4')
-    assert combining.with_rows(result, 1, np.full((2, 3), 7.0)) is result
-    wide = combining.with_rows(result, 3, np.full((1, 3), 6e38))
-    assert wide.dtype == np.float64
-    np.testing.assert_array_equal(wide, [[1] * 3, [7] * 3, [7] * 3, [6e38] * 3])
+def test_which_values_float32_holds():
+    most = float(np.finfo('f4').max)
+    assert combining.fits(np.array([most, -most, np.nan, np.inf]), np.dtype('f4'))
+    assert not combining.fits(np.array([1.0, -3.5e38]), np.dtype('f4'))
+    assert combining.fits(np.array([1e300]), np.dtype('f8'))
+
+
+@pytest.mark.parametrize('gaps', [False, True])
+def test_a_mean_is_finite_where_the_sum_is_not(gaps):
+    band = np.full((3, 1, 2), 1e308)
+    if gaps:
+        band[0] = np.nan
+    assert combine(band, 'mean').tolist() == [[1e308, 1e308]]
+
+
+@pytest.mark.parametrize(('level', 'noise'), [(2e7, 4), (1000, 3e-4)])
+@pytest.mark.parametrize('kind', ['sigma', 'mad'])
+def test_noise_of_a_few_roundings(level, noise, kind):
+    """A frame without values changes nothing: the pixel then goes the other way."""
+    band = (level + np.random.default_rng(2).integers(-3, 4, (20, 9, 11)) * (noise / 3)).astype('f4')
+    band[3] += np.float32(noise * 6)
+    recipe = Recipe('mean', Clip(kind, 3, 3))
+    alone = combining.combine_band(band.copy(), recipe)
+    more = combining.combine_band(np.concatenate([band, np.full((1, 9, 11), np.nan, 'f4')]), recipe)
+    assert alone.rejected == more.rejected > 0
+
+
+def test_thresholds_are_values_of_the_data():
+    band = np.full((3, 1, 2), 0.1, 'f4')
+    band[2, 0, 1] = np.nan
+    assert combining.combine_band(band, Recipe('mean', above=0.1)).lost == 0
+    assert combining.combine_band(band, Recipe('mean', above=1e39)).lost == 0
 
 
 def test_scaled_values_beyond_float32_are_not_missing():
@@ -192,8 +218,8 @@ def test_scaled_values_beyond_float32_are_not_missing():
     np.testing.assert_allclose(combine(band, 'mean', scales=np.array([1.0, 10.0])), 1.65e39, rtol=1e-6)
 
 
-def test_count_missing():
-    assert combining.count_missing(np.array([1, np.nan, np.inf])) == 2
+def test_count_infinite():
+    assert combining.count_infinite(np.array([1, np.nan, np.inf, -np.inf])) == 2
 
 
 ALL_MAPS = frozenset({*combining.MAPS, 'uncertainty'})

@@ -352,10 +352,10 @@ class TestFiles:
             '    print(len(rows._files._open), *(int(rows.read(at, at + 1).sum()) for at in range(3)))\n'
         )
         done = subprocess.run([sys.executable, '-c', code, str(tmp_path / '*.fits')], capture_output=True, text=True)
-        assert (done.stdout, done.stderr) == (f'32 {" ".join([str(4 * 150 * 299)] * 3)}\n', '')
+        assert (done.stdout, done.stderr) == (f'21 {" ".join([str(4 * 150 * 299)] * 3)}\n', '')
 
     def test_the_bound_comes_from_the_system(self, monkeypatch):
-        for limit, expected in ((64, 32), (20_000, 500), (1, 1), (stack.resource.RLIM_INFINITY, 500)):
+        for limit, expected in ((64, 21), (20_000, 500), (1, 1), (stack.resource.RLIM_INFINITY, 500)):
             monkeypatch.setattr(stack.resource, 'getrlimit', lambda _, limit=limit: (limit, limit))
             assert stack.most_descriptors() == expected
 

@@ -192,7 +192,7 @@ def _refuse_contradictions(args: argparse.Namespace) -> None:
         (args.weight is not None and args.method not in ('mean', 'average'), '-w goes with -m mean and -m average'),
         (args.keep is not None and args.clip == 'none', '--keep goes with -c'),
         (args.grow is not None and args.clip == 'none', '--grow goes with -c'),
-        (args.grow is not None and not 0 < args.grow < 1000, '--grow takes a radius in pixels, above 0 and below 1000'),
+        (args.grow is not None and not 1 <= args.grow < 1000, '--grow takes a radius in pixels, from 1 and below 1000'),
         (args.clip == 'ccd' and args.gain is None, '-c ccd needs --gain, and takes --rdnoise and --snoise'),
         (args.clip != 'ccd' and bool(args.gain or args.rdnoise or args.snoise),
          '--gain, --rdnoise and --snoise go with -c ccd'),
@@ -205,6 +205,9 @@ def _refuse_contradictions(args: argparse.Namespace) -> None:
         (args.min_corr is not None and not -1 <= args.min_corr <= 1, '--min-corr takes a correlation, from -1 to 1'),
         (args.reject_below is not None and args.reject_above is not None and args.reject_below >= args.reject_above,
          '--reject-below is below --reject-above'),
+        (any(map(math.isnan, (args.reject_below or 0, args.reject_above or 0))), 'a threshold is a number, not NaN'),
+        (args.norm_to is not None and not math.isfinite(args.norm_to), '--norm-to takes a finite number'),
+        (args.snoise is not None and not 0 <= args.snoise < math.inf, '--snoise is not below 0'),
         (args.zero == 'sum', '-z sum: a sum is no level to shift by'),
         (args.uncertainty and args.method not in ('average', 'mean', 'median', 'sum'),
          f'--uncertainty is not known for -m {args.method}'),
@@ -265,7 +268,8 @@ def _check(images: Sequence[Any], settings: Any, args: argparse.Namespace, job: 
     clip = settings.recipe.clip
     dropped = pixels.rejection.dropped_ranks(clip, len(images))
     if sum(dropped) >= len(images):
-        raise UsageError(f'-c {clip.kind} would drop {sum(dropped)} of {len(images)} values and leave nothing')
+        what = f'-c {clip.kind} would drop {sum(dropped)} of {len(images)} values and leave nothing'
+        raise UsageError(what) if len(images) == len(roster) else Failure(what)
     stack = stacking.prepare(images, settings, roster)
     if pixels.rejection.cannot_reject(clip, len(images)):
         job.say(_powerless(clip, len(images)))
@@ -384,6 +388,8 @@ def _extensions(result: Any, args: argparse.Namespace) -> dict[str, Any]:
 def _report(output: str, stack: Any, result: Any, args: argparse.Namespace, job: cli.Job) -> None:
     values = math.prod(stack.shape) * len(stack.images)
     job.detail(f'{output}: {result.rejected} values rejected, {100 * result.rejected / values:.3g} %')
+    if infinite := pixels.combining.count_infinite(result.pixels):
+        job.say(f'{output}: {infinite} pixels are infinite: beyond the range of the numbers')
     if result.lost == math.prod(stack.shape) and args.all_rejected == 'nan':
         raise QualityFailure(f'{output}: nothing is left of any pixel')
     if result.lost:

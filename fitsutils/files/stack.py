@@ -145,6 +145,8 @@ def opened(
             for image in _one_a_file(images):
                 if image.has_sums and not image.fills_its_data:
                     verify_checksum(image, checksum)
+            for mask in extra:
+                verify_checksum(mask, checksum)
         stack.enter_context(unpacked([*images, *extra], max_size=max_size, tiles=True))
         stack.callback(bands.close)
         yield bands
@@ -443,10 +445,10 @@ def most_descriptors() -> int:
     Returns
     -------
     int
-        Half of what the process may open, and no more than 500.
+        A third of what the process may open, for variances make a second stack, and no more than 500.
     """
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    return _MOST_OPEN if limit == resource.RLIM_INFINITY else max(min(limit // 2, _MOST_OPEN), 1)
+    return _MOST_OPEN if limit == resource.RLIM_INFINITY else max(min(limit // 3, _MOST_OPEN), 1)
 
 
 class Descriptors:

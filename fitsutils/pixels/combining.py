@@ -26,6 +26,7 @@ MAPS = ('count', 'sigma', 'low', 'high', 'exptime')
 _MEDIAN_TO_MEAN = 1.2533  # sqrt(pi/2): the error of a median of normal values against that of their mean
 _LARGEST_BAND = 64 << 20  # bytes with all that combining takes; a larger band gains nothing and leaves the caches
 _LONG_READ = 1 << 19  # bytes for each image that a band may have all the same: short reads cost more
+_FLOAT32_END = 2.0**128 * (1 - 2.0**-25)  # from here on rounding gives infinity
 _NO_CLIP = Clip()
 _CHUNK = 1 << 15  # pixels whose values are combined together
 _GATHERED = 1 << 18  # values that are sorted pixel by pixel together
@@ -71,6 +72,24 @@ class Recipe:
     def margin(self) -> int:
         """Rows above and below a band that have a say in it."""
         return int(self.grow)
+
+    def thresholds(self, kind: np.dtype) -> tuple[float, float]:
+        """`below` and `above` as values of a type: 0.1 of float32 is not above 0.1.
+
+        Parameters
+        ----------
+        kind : dtype
+            Type of the values.
+
+        Returns
+        -------
+        (float, float)
+            Both, rounded to float32 where `kind` is that; infinite beyond it.
+        """
+        if kind != np.float32:
+            return self.below, self.above
+        with np.errstate(over='ignore'):
+            return float(np.float32(self.below)), float(np.float32(self.above))
 
     @property
     def has_thresholds(self) -> bool:
@@ -258,6 +277,7 @@ class _Chunk:
         self._raw = shifted(stack, recipe.shift)
         self._overwrite = overwrite or self._raw is not stack
         self._recipe, self._frames, self._variances = recipe, frames, variances
+        self._below, self._above = recipe.thresholds(stack.dtype)
         self._noise = frames.noise(len(stack)) if recipe.clip.kind == 'ccd' else None
         self._weighs = variances is not None or frames.weights is not None
 
@@ -306,7 +326,7 @@ class _Chunk:
             odd = ~np.isfinite(total)
         if self._recipe.has_thresholds:
             for row in self._raw:
-                odd |= (row < self._recipe.below) | (row > self._recipe.above)
+                odd |= (row < self._below) | (row > self._above)
         return odd
 
     def _weights(self, pixels: NDArray[np.intp] | slice) -> NDArray | None:
@@ -347,7 +367,7 @@ class _Chunk:
             return {'sigma': gathered.spread(columns[0])[0], 'uncertainty': sigma / np.sqrt(number)}
         rows = planes.kept_rows(values, dropped)
         count = len(rows)
-        square = planes.squares_about(rows, planes.total(rows) / count)
+        square = planes.squares_about(rows, planes.mean(rows))
         sigma = np.sqrt(square / (count - 1)) if count > 1 else np.full(len(square), np.nan)
         return {'sigma': sigma, 'uncertainty': sigma * _error_factor(self._recipe.method, count)}
 
@@ -355,7 +375,7 @@ class _Chunk:
         """Sorted pixels with their windows; how many values were below and above the thresholds."""
         recipe, frames = self._recipe, self._frames
         with np.errstate(invalid='ignore', over='ignore'):
-            low, high = columns < recipe.below, columns > recipe.above
+            low, high = columns < self._below, columns > self._above
             beyond = (low | high) & np.isfinite(columns)
             if raw:
                 columns = frames.rescaled(columns.T, np.dtype('f8')).T
@@ -416,7 +436,8 @@ def _grown(band: NDArray, recipe: Recipe, frames: Frames, margins: tuple[int, in
     found = zip(*(_Chunk(chunk, recipe, frames, None, False).rejections() for chunk in chunks), strict=True)
     kept, low, high = (np.concatenate(pieces, axis=-1).reshape(*pieces[0].shape[:-1], *shape[1:]) for pieces in found)
     out = shifted(band, recipe.shift).astype(working_type(band.dtype))
-    beyond = (out < recipe.below) | (out > recipe.above)
+    below, above = recipe.thresholds(band.dtype)
+    beyond = (out < below) | (out > above)
     missing = ~np.isfinite(out) | beyond
     clipped = ~kept & ~missing
     removed = np.stack([_dilated(one, recipe.grow) for one in clipped]) & ~missing
@@ -569,34 +590,35 @@ def new_result(shape: tuple[int, ...], dtypes: Sequence[np.dtype], bits: int = 0
     return np.empty(shape, kind)
 
 
-def with_rows(result: NDArray, start: int, values: NDArray[np.float64]) -> NDArray:
-    """The result with a band of its rows filled in.
+def fits(values: NDArray[np.float64], kind: np.dtype) -> bool:
+    """Whether a type holds the values of a band.
 
     Parameters
     ----------
-    result : ndarray
-        Shape (..., nx), float32 or float64; changed in place where its type holds the values.
-    start : int
-        First row of the band, numbered through all planes.
     values : ndarray of float64
-        Shape (rows, nx).
+        Any shape.
+    kind : dtype
+        float32 or float64.
 
     Returns
     -------
-    ndarray
-        The result, in float64 as soon as a value is beyond float32.
+    bool
+        False where a finite value would become infinite.
+
+    Examples
+    --------
+    >>> fits(np.array([1e39, np.nan]), np.dtype('f4')), fits(np.array([1e38, np.inf]), np.dtype('f4'))
+    (False, True)
     """
-    if result.dtype == np.float32:
-        with np.errstate(over='ignore'):
-            narrow = values.astype('f4')
-        if (np.isinf(narrow) & np.isfinite(values)).any():
-            result = result.astype('f8')
-    result.reshape(-1, result.shape[-1])[start : start + len(values)] = values
-    return result
+    if kind != np.float32:
+        return True
+    with np.errstate(invalid='ignore'):
+        beyond = np.abs(values) >= _FLOAT32_END
+    return not (beyond & np.isfinite(values)).any()
 
 
-def count_missing(pixels: NDArray) -> int:
-    """How many pixels have no finite value.
+def count_infinite(pixels: NDArray) -> int:
+    """How many pixels are beyond the range of their type.
 
     Parameters
     ----------
@@ -606,6 +628,6 @@ def count_missing(pixels: NDArray) -> int:
     Returns
     -------
     int
-        The number of NaN and infinite pixels.
+        The number of infinite pixels; NaN is not counted.
     """
-    return int(np.count_nonzero(~np.isfinite(pixels)))
+    return int(np.count_nonzero(np.isinf(pixels)))

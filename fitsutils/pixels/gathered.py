@@ -121,7 +121,7 @@ def reduce(columns: Columns, method: str, fraction: float = 0.5, weights: Floats
         elif method == 'sum':
             found = _sum(columns, columns.values)
         elif method in ('mean', 'average'):
-            found = _sum(columns, columns.values) / columns.count
+            found = _mean(columns)
         else:
             variance = squares_about_mean(columns) / columns.count
             found = variance if method == 'var' else np.sqrt(variance)
@@ -130,6 +130,14 @@ def reduce(columns: Columns, method: str, fraction: float = 0.5, weights: Floats
 
 def _sum(columns: Columns, terms: Floats) -> Floats:
     return np.where(columns.inside, terms, 0.0).sum(axis=1)
+
+
+def _mean(columns: Columns) -> Floats:
+    found = _sum(columns, columns.values) / columns.count
+    beyond = np.isinf(found)
+    if beyond.any():
+        found[beyond] = _sum(columns, columns.values / columns.count[:, None])[beyond]
+    return found
 
 
 def _quantile(columns: Columns, fraction: float) -> Floats:
@@ -155,7 +163,7 @@ def squares_about_mean(columns: Columns) -> Floats:
         Shape (m,); 0 where nothing is kept.
     """
     with np.errstate(invalid='ignore', divide='ignore', over='ignore', under='ignore'):
-        mean = np.where(columns.count > 0, _sum(columns, columns.values) / columns.count, 0.0)
+        mean = np.where(columns.count > 0, _mean(columns), 0.0)
         return _sum(columns, (columns.values - mean[:, None]) ** 2)
 
 

@@ -49,6 +49,32 @@ def total(rows: Rows) -> Floats:
     return out
 
 
+def mean(rows: Rows) -> Floats:
+    """Mean of the values of each pixel.
+
+    Parameters
+    ----------
+    rows : sequence of ndarray
+        n rows of shape (m,), of one real type.
+
+    Returns
+    -------
+    ndarray of float64
+        Shape (m,); finite also where the sum is not.
+
+    Examples
+    --------
+    >>> mean([np.array([1e308]), np.array([1e308])])
+    array([1.e+308])
+    """
+    with np.errstate(over='ignore', invalid='ignore'):
+        out = total(rows) / len(rows)
+    beyond = np.isinf(out)
+    if beyond.any():
+        out[beyond] = sum(row[beyond] / len(rows) for row in rows)
+    return out
+
+
 def _blocks(number: int, kind: np.dtype, buffers: int) -> Iterator[tuple[slice, list[NDArray]]]:
     space = [np.empty(min(number, _BLOCK), kind) for _ in range(buffers)]
     for start in range(0, number, _BLOCK):
@@ -184,9 +210,10 @@ def reduce(
     rows = kept_rows(stack, dropped, overwrite=overwrite)
     if method == 'sum':
         return total(rows)
+    centre = mean(rows)
     if method in ('mean', 'average'):
-        return total(rows) / len(rows)
-    variance = squares_about(rows, total(rows) / len(rows)) / len(rows)
+        return centre
+    variance = squares_about(rows, centre) / len(rows)
     return variance if method == 'var' else np.sqrt(variance)
 
 

@@ -231,10 +231,13 @@ def may_reject(stack: NDArray, clip: Clip, noise: Noise | None = None) -> NDArra
     kind = np.float32 if stack.dtype.itemsize < 4 or stack.dtype == np.float32 else np.float64
     first, low, high, last = sorting.select(stack, (0, (number - 1) // 2, number // 2, number - 1))
     with np.errstate(over='ignore', invalid='ignore', under='ignore'):
-        centre = np.add(low, high, dtype=kind)
-        centre *= kind(0.5)
-        below, above = centre - first, last - centre
-        squares = _scale(stack, centre, clip, noise)
+        # Distances are taken from a value, exactly, and only then from the middle between two, which is rounded.
+        half = np.subtract(high, low, dtype=kind)
+        half *= kind(0.5)
+        below, above = np.subtract(low, first, dtype=kind), np.subtract(last, low, dtype=kind)
+        below += half
+        above -= half
+        squares = _scale(stack, low, half, clip, noise)
         lowest, highest = (np.asarray(limit * limit * (1 - _MARGIN), kind) for limit in (clip.low, clip.high))
         below *= below
         above *= above
@@ -244,20 +247,30 @@ def may_reject(stack: NDArray, clip: Clip, noise: Noise | None = None) -> NDArra
     return ~(sure | (first == last))
 
 
-def _scale(stack: NDArray, centre: NDArray, clip: Clip, noise: Noise | None) -> NDArray:
+def _scale(stack: NDArray, low: NDArray, half: NDArray, clip: Clip, noise: Noise | None) -> NDArray:
     """Square of the sigma that limits are multiples of, about."""
+    kind = half.dtype
     if clip.kind == 'sigma':
-        total, away = np.zeros_like(centre), np.empty_like(centre)
+        total, away = np.zeros_like(half), np.empty_like(half)
+        whole = not half.any()
+        base = low.astype(kind)
+        if stack.dtype.kind in 'iu' and stack.dtype.itemsize <= 2:  # the middle of such values is exact
+            base, whole = base + half, True
         for values in stack:
-            np.subtract(values, centre, out=away, casting='unsafe')
+            np.subtract(values, base, out=away, casting='unsafe')
+            if not whole:
+                away -= half
             away *= away
             total += away
-        total /= np.asarray(len(stack) - 1, centre.dtype)
+        total /= kind.type(len(stack) - 1)
         return total
     if clip.kind == 'mad':
-        away = np.abs(stack - centre)
+        away = np.subtract(stack, low, dtype=kind)
+        away -= half
+        np.abs(away, out=away)
         mad = sorting.select(away, ((len(away) - 1) // 2,), overwrite=True)[0]
-        return (mad * np.asarray(MAD_TO_SIGMA, centre.dtype)) ** 2
+        return (mad * kind.type(MAD_TO_SIGMA)) ** 2
+    centre = low.astype(kind) + half
     if clip.kind == 'percentile':
         return centre * centre
     assert noise is not None
