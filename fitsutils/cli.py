@@ -295,7 +295,7 @@ def default_jobs() -> int:
     return min(usable, 4)
 
 
-def in_threads(work: Callable[[Any], Any], items: Iterable[Any], jobs: int) -> Iterator[Any]:
+def in_threads(work: Callable[[Any], Any], items: Iterable[Any], jobs: int, *, apart: bool = False) -> Iterator[Any]:
     """Results of a function for each item, in the order of the items.
 
     Parameters
@@ -306,6 +306,8 @@ def in_threads(work: Callable[[Any], Any], items: Iterable[Any], jobs: int) -> I
         The items.
     jobs : int
         How many items are worked on at once.
+    apart : bool
+        Whether a single thread is one of its own, ahead of this one.
 
     Yields
     ------
@@ -317,7 +319,7 @@ def in_threads(work: Callable[[Any], Any], items: Iterable[Any], jobs: int) -> I
     >>> list(in_threads(len, ['a', 'bcd'], 2))
     [1, 3]
     """
-    if jobs == 1:
+    if jobs == 1 and not apart:
         yield from map(work, items)
         return
     from concurrent.futures import ThreadPoolExecutor

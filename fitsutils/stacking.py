@@ -300,15 +300,25 @@ def _through(
     """Combine all bands."""
     number, per_plane = rows.rows, (stack.shape[-2] if len(stack.shape) > 1 else 1)
 
-    def work(band: tuple[int, int]) -> Combined:
+    spare: list[NDArray] = []  # bands to read into again: new memory costs as much as the copy from the page cache
+
+    def read(band: tuple[int, int]) -> tuple[NDArray, NDArray | None, tuple[int, int]]:
         start, stop = band
-        rows.expect(stop, min(stop + stack.jobs * stack.height, number))
+        rows.expect(stop, min(stop + stack.height, number))
         # What grows does not grow from one plane of a cube into the next.
         first, last = start - start % per_plane, start - start % per_plane + per_plane
         above, below = min(recipe.margin, start - first), min(recipe.margin, last - stop)
-        values = rows.read(start - above, stop + below)
+        like = [buffer for buffer in spare if buffer.shape[1] == stop - start + above + below]
+        values = rows.read(start - above, stop + below, out=like[0] if like else None)
+        spare[:] = [buffer for buffer in spare if buffer is not values]
         spread = None if beside is None else _variances(stack, beside.read(start - above, stop + below))
-        return combining.combine_band(values, recipe, frames, variances=spread, margins=(above, below))
+        return values, spread, (above, below)
+
+    def combined(band: tuple[NDArray, NDArray | None, tuple[int, int]]) -> Combined:
+        values, spread, margins = band
+        part = combining.combine_band(values, recipe, frames, variances=spread, margins=margins)
+        spare.append(values)
+        return part
 
     kinds = [image.dtype for image in stack.images]
     empty = combining.new_result(stack.shape, kinds, recipe.shift) if kind is None else np.empty(stack.shape, kind)
@@ -316,7 +326,10 @@ def _through(
     result.maps = {name: np.empty(stack.shape, _map_type(name, len(kinds), empty.dtype)) for name in recipe.maps}
     bands = list(_bands(number, per_plane, stack.height))
     with progress(number, 'rows') as line:
-        for (start, stop), part in zip(bands, cli.in_threads(work, bands, stack.jobs), strict=True):
+        # One thread reads ahead, the others combine; more than one that reads only disturbs.
+        ahead = map(read, bands) if stack.jobs == 1 else cli.in_threads(read, bands, 1, apart=True)
+        parts = cli.in_threads(combined, ahead, max(stack.jobs - 1, 1))
+        for (start, stop), part in zip(bands, parts, strict=True):
             if not combining.fits(part.pixels, result.pixels.dtype):
                 # Rows that are there already were rounded: all is done again, so that no band shows in the result.
                 return _through(stack, rows, beside, recipe, frames, progress, np.dtype('f8'))
