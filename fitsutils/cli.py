@@ -167,7 +167,7 @@ _SHARED: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
     'memory': (('--memory',), {'metavar': 'SIZE', 'type': size,
         'help': 'memory for pixels, such as 500M or 2G (default: a quarter of RAM)'}),
     'jobs': (('-j', '--jobs'), {'metavar': 'N', 'type': positive,
-        'help': 'threads (default: as many as processors, up to 4)'}),
+        'help': 'threads (default: half as many as processors, up to 4)'}),
     'progress': (('--progress',), {'choices': ('auto', 'always', 'never'), 'default': 'auto',
         'help': 'progress line on standard error (default: on a terminal, for work longer than a second)'}),
     'bounds': (('-b', '--bounds'), {'nargs': 4, 'type': int, 'metavar': ('XMIN', 'XMAX', 'YMIN', 'YMAX'),
@@ -289,10 +289,11 @@ def default_jobs() -> int:
     Returns
     -------
     int
-        As many as processors that this process may use, up to 4: more only wait for the disk.
+        Half as many as processors that this process may use, from 1 to 4: two of them are often
+        one core, on which a second thread takes more than it gives.
     """
     usable = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
-    return min(usable, 4)
+    return max(1, min(usable // 2, 4))
 
 
 def in_threads(work: Callable[[Any], Any], items: Iterable[Any], jobs: int, *, apart: bool = False) -> Iterator[Any]:

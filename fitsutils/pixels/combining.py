@@ -28,7 +28,7 @@ _LARGEST_BAND = 64 << 20  # bytes with all that combining takes; a larger band g
 _LONG_READ = 1 << 19  # bytes for each image that a band may have all the same: short reads cost more
 _FLOAT32_END = 2.0**128 * (1 - 2.0**-25)  # from here on rounding gives infinity
 _NO_CLIP = Clip()
-_CHUNK = 1 << 17  # pixels whose values are combined together: fewer calls count for more than nearer caches
+_CHUNK = 1 << 15  # pixels whose values are combined together: what they take stays in the caches and the heap
 _GATHERED = 1 << 18  # values that are sorted pixel by pixel together
 
 Weights = NDArray[np.float64]
