@@ -5,8 +5,10 @@ answer at once.
 """
 
 import argparse
+import atexit
 import collections
 import contextlib
+import gc
 import io
 import os
 import signal
@@ -621,6 +623,16 @@ def _remove_unfinished() -> None:
             os.unlink(path)
 
 
+def _collect_seldom() -> None:
+    """Keep the collector of cyclic garbage out of a short process's way.
+
+    While numpy and astropy load it looks a thousand times, and once more at
+    the end, through what stays anyway: a fifth of a short command's time.
+    """
+    gc.set_threshold(100_000, 20, 20)
+    atexit.register(gc.freeze)
+
+
 def run(build_parser: Callable[[], Parser], verb: Verb, argv: Sequence[str] | None = None) -> int:
     """Parse the command line, do the verb, and turn all that can happen into a status.
 
@@ -643,6 +655,8 @@ def run(build_parser: Callable[[], Parser], verb: Verb, argv: Sequence[str] | No
     if not os.access(os.path.expanduser('~'), os.R_OK | os.X_OK):
         # astropy looks for settings there, and stumbles over a folder that it may not read.
         os.environ['HOME'] = '/nonexistent'
+    if argv is None:
+        _collect_seldom()
     parser = build_parser()
     _caught.clear()
     try:
