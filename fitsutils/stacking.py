@@ -6,6 +6,7 @@ the stack band by band, in threads.
 
 import dataclasses
 import math
+import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -28,6 +29,7 @@ _POSITIVE = {
     'gain': 'gain: it must be above 0',
     'read_noise': 'read noise: it must not be below 0',
 }
+_FROM_MEMORY = 1e9  # bytes a second that no disk gives: what is in memory already need not be asked for
 _LEVEL_PIXELS = 1 << 22  # pixels that are measured at a time
 
 
@@ -304,12 +306,14 @@ def _through(
 
     def read(band: tuple[int, int]) -> tuple[NDArray, NDArray | None, tuple[int, int]]:
         start, stop = band
-        rows.expect(stop, min(stop + stack.height, number))
         # What grows does not grow from one plane of a cube into the next.
         first, last = start - start % per_plane, start - start % per_plane + per_plane
         above, below = min(recipe.margin, start - first), min(recipe.margin, last - stop)
         like = [buffer for buffer in spare if buffer.shape[1] == stop - start + above + below]
+        began = time.perf_counter()
         values = rows.read(start - above, stop + below, out=like[0] if like else None)
+        if values.nbytes < _FROM_MEMORY * (time.perf_counter() - began):
+            rows.expect(stop, min(stop + stack.height, number))
         spare[:] = [buffer for buffer in spare if buffer is not values]
         spread = None if beside is None else _variances(stack, beside.read(start - above, stop + below))
         return values, spread, (above, below)
