@@ -154,7 +154,13 @@ class Result:
 
 
 class UnlikeError(Exception):
-    """Some images do not look like the median of all: numbers of the images, and their correlations with it."""
+    """Some images do not look like the median of all.
+
+    Parameters
+    ----------
+    found : dict of int to float
+        Numbers of the images, and their correlations with it.
+    """
 
     def __init__(self, found: dict[int, float]) -> None:
         super().__init__(found)

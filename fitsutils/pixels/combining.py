@@ -598,7 +598,7 @@ def fits(values: NDArray[np.float64], kind: np.dtype) -> bool:
     values : ndarray of float64
         Any shape.
     kind : dtype
-        float32 or float64.
+        Either float32 or float64.
 
     Returns
     -------

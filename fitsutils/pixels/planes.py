@@ -24,7 +24,7 @@ def total(rows: Rows) -> Floats:
     Parameters
     ----------
     rows : sequence of ndarray
-        n rows of shape (m,), of one real type.
+        Rows, n of shape (m,), of one real type.
 
     Returns
     -------
@@ -55,7 +55,7 @@ def mean(rows: Rows) -> Floats:
     Parameters
     ----------
     rows : sequence of ndarray
-        n rows of shape (m,), of one real type.
+        Rows, n of shape (m,), of one real type.
 
     Returns
     -------
@@ -88,7 +88,7 @@ def squares_about(rows: Rows, centre: Floats) -> Floats:
     Parameters
     ----------
     rows : sequence of ndarray
-        n rows of shape (m,).
+        Rows, n of shape (m,).
     centre : ndarray of float64
         Shape (m,).
 
@@ -119,9 +119,9 @@ def weighted_mean(rows: Rows, weights: Sequence[float | NDArray]) -> Floats:
     Parameters
     ----------
     rows : sequence of ndarray
-        n rows of shape (m,).
+        Rows, n of shape (m,).
     weights : sequence of float or ndarray
-        n numbers, or rows of shape (m,).
+        Numbers, n of them, or rows of shape (m,).
 
     Returns
     -------

@@ -303,8 +303,10 @@ def windows(
 
     Returns
     -------
-    low, high : ndarray of int
-        Shape (m,): ``values[i, low[i]:high[i]]`` are kept. Empty where nothing is left.
+    low : ndarray of int
+        Shape (m,): ``values[i, low[i]:high[i]]`` are kept.
+    high : ndarray of int
+        Shape (m,). Not above `low` where nothing is left.
 
     Notes
     -----

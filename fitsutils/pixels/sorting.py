@@ -211,7 +211,7 @@ def without_extremes(stack: NDArray, low: int, high: int) -> list[NDArray]:
     Returns
     -------
     list of ndarray
-        n - low - high rows of shape (m,), that share memory with `stack`.
+        Rows of shape (m,), n - low - high of them, that share memory with `stack`.
 
     Examples
     --------
