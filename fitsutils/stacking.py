@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from fitsutils import cli
 from fitsutils.errors import Failure, refusing
 from fitsutils.files import header as headers
-from fitsutils.files import masks, perframe, placing, reader, section
+from fitsutils.files import masks, perframe, placing, provenance, reader, section
 from fitsutils.files import stack as files
 from fitsutils.pixels import combining, likeness, scaling
 from fitsutils.pixels.combining import Combined, Frames, Recipe
@@ -152,6 +152,21 @@ class Result:
     lost: int = 0
     unit: float | None = None
 
+    def take(self, start: int, stop: int, part: Combined) -> None:
+        """Fill in a band.
+
+        Parameters
+        ----------
+        start, stop : int
+            Its rows, numbered through all planes.
+        part : Combined
+            The band.
+        """
+        for ours, theirs in [(self.pixels, part.pixels), *((self.maps[name], part.maps[name]) for name in part.maps)]:
+            ours.reshape(-1, ours.shape[-1])[start:stop] = theirs
+        self.rejected += part.rejected
+        self.lost += part.lost
+
 
 class UnlikeError(Exception):
     """Some images do not look like the median of all.
@@ -216,7 +231,7 @@ def _given(images: Sequence[Any], settings: Settings, roster: Sequence[Any] | No
         for name, word in words.items()
         if word not in measured
     }
-    for name, word in (('gain', settings.gain), ('read_noise', settings.rdnoise)):
+    for name, word in (('gain', settings.gain), ('read_noise', settings.rdnoise or (settings.gain and '0'))):
         if word is not None:
             found[name] = _number_or_keyword(word, images, f'--{"rdnoise" if name == "read_noise" else name}')
     if 'exptime' in settings.recipe.maps:
@@ -296,6 +311,35 @@ def combine(stack: Stack, settings: Settings, progress: Callable[[int, str], Any
     return result
 
 
+class _Reader:
+    """Bands of a stack, read one after the other into memory that is used again."""
+
+    def __init__(self, stack: Stack, rows: Any, beside: Any, margin: int) -> None:
+        self._stack, self._rows, self._beside, self._margin = stack, rows, beside, margin
+        self.per_plane = stack.shape[-2] if len(stack.shape) > 1 else 1
+        # By height: new memory costs as much as the copy from the page cache.
+        self._spare: dict[int, list[NDArray]] = {}
+
+    def read(self, band: tuple[int, int]) -> tuple[NDArray, NDArray | None, tuple[int, int]]:
+        """Values and variances of some rows, with as many above and below them as have a say."""
+        start, stop = band
+        # What grows does not grow from one plane of a cube into the next.
+        first = start - start % self.per_plane
+        above, below = min(self._margin, start - first), min(self._margin, first + self.per_plane - stop)
+        start, stop = start - above, stop + below
+        spare = self._spare.setdefault(stop - start, [])
+        began = time.perf_counter()
+        values = self._rows.read(start, stop, out=spare.pop() if spare else None)
+        if values.nbytes < _FROM_MEMORY * (time.perf_counter() - began):
+            self._rows.expect(stop, min(stop + self._stack.height, self._rows.rows))
+        spread = None if self._beside is None else _variances(self._stack, self._beside.read(start, stop))
+        return values, spread, (above, below)
+
+    def give_back(self, values: NDArray) -> None:
+        """Let the memory of a band be used again."""
+        self._spare[values.shape[1]].append(values)
+
+
 def _through(
     stack: Stack,
     rows: Any,
@@ -306,50 +350,34 @@ def _through(
     kind: np.dtype | None = None,
 ) -> Result:
     """Combine all bands."""
-    number, per_plane = rows.rows, (stack.shape[-2] if len(stack.shape) > 1 else 1)
+    reader_ahead = _Reader(stack, rows, beside, recipe.margin)
 
-    spare: list[NDArray] = []  # bands to read into again: new memory costs as much as the copy from the page cache
-
-    def read(band: tuple[int, int]) -> tuple[NDArray, NDArray | None, tuple[int, int]]:
-        start, stop = band
-        # What grows does not grow from one plane of a cube into the next.
-        first, last = start - start % per_plane, start - start % per_plane + per_plane
-        above, below = min(recipe.margin, start - first), min(recipe.margin, last - stop)
-        like = [buffer for buffer in spare if buffer.shape[1] == stop - start + above + below]
-        began = time.perf_counter()
-        values = rows.read(start - above, stop + below, out=like[0] if like else None)
-        if values.nbytes < _FROM_MEMORY * (time.perf_counter() - began):
-            rows.expect(stop, min(stop + stack.height, number))
-        spare[:] = [buffer for buffer in spare if buffer is not values]
-        spread = None if beside is None else _variances(stack, beside.read(start - above, stop + below))
-        return values, spread, (above, below)
-
-    def combined(band: tuple[NDArray, NDArray | None, tuple[int, int]]) -> Combined:
+    def work(band: tuple[NDArray, NDArray | None, tuple[int, int]]) -> Combined:
         values, spread, margins = band
         part = combining.combine_band(values, recipe, frames, variances=spread, margins=margins)
-        spare.append(values)
+        reader_ahead.give_back(values)
         return part
 
-    kinds = [image.dtype for image in stack.images]
-    empty = combining.new_result(stack.shape, kinds, recipe.shift) if kind is None else np.empty(stack.shape, kind)
-    result = Result(empty, {}, frames)
-    result.maps = {name: np.empty(stack.shape, _map_type(name, len(kinds), empty.dtype)) for name in recipe.maps}
-    bands = list(_bands(number, per_plane, stack.height))
-    with progress(number, 'rows') as line:
+    result = _empty_result(stack, recipe, frames, kind)
+    bands = list(_bands(rows.rows, reader_ahead.per_plane, stack.height))
+    with progress(rows.rows, 'rows') as line:
         # One thread reads ahead, the others combine; more than one that reads only disturbs.
-        ahead = map(read, bands) if stack.jobs == 1 else cli.in_threads(read, bands, 1, apart=True)
-        parts = cli.in_threads(combined, ahead, max(stack.jobs - 1, 1))
+        ahead = cli.in_threads(reader_ahead.read, bands, 1, apart=stack.jobs > 1)
+        parts = cli.in_threads(work, ahead, max(stack.jobs - 1, 1))
         for (start, stop), part in zip(bands, parts, strict=True):
             if not combining.fits(part.pixels, result.pixels.dtype):
                 # Rows that are there already were rounded: all is done again, so that no band shows in the result.
                 return _through(stack, rows, beside, recipe, frames, progress, np.dtype('f8'))
-            result.pixels.reshape(-1, stack.shape[-1])[start:stop] = part.pixels
-            for name, values in part.maps.items():
-                result.maps[name].reshape(-1, stack.shape[-1])[start:stop] = values
-            result.rejected += part.rejected
-            result.lost += part.lost
+            result.take(start, stop, part)
             line.step(stop - start)
     return result
+
+
+def _empty_result(stack: Stack, recipe: Recipe, frames: Frames, kind: np.dtype | None) -> Result:
+    types = [image.dtype for image in stack.images]
+    empty = combining.new_result(stack.shape, types, recipe.shift) if kind is None else np.empty(stack.shape, kind)
+    maps = {name: np.empty(stack.shape, _map_type(name, len(types), empty.dtype)) for name in recipe.maps}
+    return Result(empty, maps, frames)
 
 
 def _bands(number: int, per_plane: int, height: int) -> Iterator[tuple[int, int]]:
@@ -490,6 +518,62 @@ def _refuse_unlike(
     unlike = {number: value for number, value in found.items() if not value >= settings.min_corr}
     if unlike:
         raise UnlikeError(unlike)
+
+
+def method(
+    stack: Stack, settings: Settings, result: Result, skipped: Sequence[str] = (), unlike: Sequence[str] = ()
+) -> provenance.Method:
+    """How a stack was combined, in words for the header.
+
+    Parameters
+    ----------
+    stack : Stack
+        The stack.
+    settings : Settings
+        How it was to be combined.
+    result : Result
+        What became of it.
+    skipped, unlike : sequence of str
+        What was left out because it can't be read, or because it does not look like the median.
+
+    Returns
+    -------
+    Method
+        The words.
+    """
+    recipe, frames = settings.recipe, result.frames
+    return provenance.Method(
+        recipe.method,
+        clip=_clip_words(settings),
+        scaling=settings.normalize,
+        zeroing=settings.zero,
+        weighting=settings.weight or settings.own_weight or 'none',
+        scales=frames.scales,
+        zeros=frames.zeros,
+        weights=frames.weights,
+        level=settings.norm_to,
+        unit=result.unit,
+        rejected=result.rejected,
+        empty=result.lost,
+        filled=recipe.fill,
+        mask=settings.mask,
+        place=None if stack.placement is None else stack.placement.places[0],
+        skipped=tuple(skipped),
+        unlike=tuple(unlike),
+    )
+
+
+def _clip_words(settings: Settings) -> str:
+    recipe, clip = settings.recipe, settings.recipe.clip
+    limits = {'min': f'{clip.low:g}', 'max': f'{clip.high:g}'}.get(clip.kind, f'{clip.low:g},{clip.high:g}')
+    words = [f'{clip.kind} {limits}'] if clip.kind != 'none' else []
+    words += [f'keep {clip.keep}'] if clip.keep else []
+    words += [f'grow {recipe.grow:g}'] if recipe.grow else []
+    words += [f'below {recipe.below:g}'] if recipe.below > -math.inf else []
+    words += [f'above {recipe.above:g}'] if recipe.above < math.inf else []
+    noise = (('gain', settings.gain), ('rdnoise', settings.rdnoise), ('snoise', clip.snoise))
+    words += [f'{name} {word}' for name, word in noise if word]
+    return ' '.join(words) or 'none'
 
 
 def _divide_by_mean(result: Result, settings: Settings) -> None:

@@ -235,11 +235,13 @@ def gappy(number=9, rows=6, width=7, seed=0):
     return band.astype('f4')
 
 
-def kept_by_sigma(values, limit):
+def kept_by_sigma(values, limit, keep=0):
     left = values[np.isfinite(values)].astype('f8')
-    while len(left) >= 3:
+    while len(left) >= max(3, keep + 1):
         away = left - np.median(left)
         inner = left[away**2 * (len(left) - 1) <= limit**2 * (away**2).sum()]
+        if len(inner) < keep:
+            inner = left[np.abs(away) <= np.sort(np.abs(away))[keep - 1]]
         if len(inner) == len(left):
             break
         left = inner
@@ -267,7 +269,7 @@ def test_maps_of_what_was_used(method):
 
 
 @pytest.mark.parametrize('clip', [Clip(), Clip('sigma', 2, 2), Clip('minmax', 1, 2)])
-@pytest.mark.parametrize('method', combining.UNCERTAIN)
+@pytest.mark.parametrize('method', ['average', 'mean', 'median', 'sum'])
 def test_uncertainties(method, clip):
     band = gappy(seed=4)
     found = combining.combine_band(band.copy(), Recipe(method, clip, maps=frozenset({'uncertainty', 'sigma', 'count'})))
@@ -356,7 +358,7 @@ def grown_from_definition(band, recipe):
     clipped = np.zeros(band.shape, bool)
     for place in np.ndindex(rows, width):
         values = band[(slice(None), *place)]
-        left = kept_by_sigma(values, recipe.clip.low)
+        left = kept_by_sigma(values, recipe.clip.low, recipe.clip.keep)
         clipped[(slice(None), *place)] = np.isfinite(values) & ~np.isin(values, left)
     near = clipped.copy()
     for image, row, column in zip(*np.nonzero(clipped), strict=True):
@@ -379,9 +381,7 @@ def test_growing(radius, keep):
     band = gappy(9, 8, 11, seed=7)
     recipe = Recipe('mean', Clip('sigma', 2, 2, keep), grow=radius)
     found = combining.combine_band(band.copy(), recipe)
-    wanted = grown_from_definition(band, recipe) if not keep else None
-    if wanted is not None:
-        np.testing.assert_allclose(found.pixels, wanted, rtol=1e-12)
+    np.testing.assert_allclose(found.pixels, grown_from_definition(band, recipe), rtol=1e-12)
     alone = combining.combine_band(band.copy(), Recipe('mean', Clip('sigma', 2, 2, keep)))
     assert found.rejected > alone.rejected
 

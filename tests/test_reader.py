@@ -394,7 +394,9 @@ def assert_both_ways_alike(path, keywords=()):
     assert {key: type(value) for key, value in short.keywords.items()} == {
         key: type(value) for key, value in long.keywords.items()
     }
-    assert short.header.tostring() == long.header.tostring()
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore', fits.verify.VerifyWarning)  # of later cards of a keyword, which do not count
+        assert short.header.tostring() == long.header.tostring()
     return True
 
 
@@ -427,7 +429,8 @@ class TestShortWay:
     def test_both_ways_give_the_same(self, tmp_path, cards):
         path = raw_file(tmp_path / 'a.fits', [*CARDS, *cards], DATA)
         taken = assert_both_ways_alike(path, ['LEVEL'])
-        assert not (taken and set(cards) & (set(ODD) - {"CONTINUE  'b'", "LONG    = 'a&'"}))
+        first = {card[:8]: card for card in reversed(cards)}.values()  # of each keyword the one that counts
+        assert not (taken and set(first) & (set(ODD) - {"CONTINUE  'b'", "LONG    = 'a&'", "BLANK   = '1'"}))
         if set(cards) <= set(USUAL) and not taken:
             pytest.fail('the short way does for these')
 

@@ -43,6 +43,8 @@ _METHODS = ('average', 'max', 'mean', 'median', 'min', 'quantile', 'rms', 'std',
 _CLIPS = ('none', 'min', 'max', 'minmax', 'sigma', 'mad', 'winsor', 'percentile', 'ccd')
 _LEVELS = ('mean', 'median', 'mode', 'sum')
 _WEIGHTS = ('mean', 'median', 'sum')
+_WEIGHTED = ('average', 'mean')
+_UNCERTAIN = ('average', 'mean', 'median', 'sum')
 _MAPS = ('count', 'sigma', 'low', 'high', 'exptime', 'mask', 'inputs')
 
 
@@ -126,6 +128,8 @@ def combine_fits(args: argparse.Namespace, job: cli.Job) -> None:
     if args.output is None:
         raise UsageError('-o must name the combined image')
     _refuse_contradictions(args)
+    from fitsutils import stacking  # here, because it loads numpy and astropy, for which no usage error waits
+
     settings = _settings(args)
     cards = [files.header.parse_card(text) for text in args.cards]
     references = files.inputs.expand(args.images, null=args.null)
@@ -153,7 +157,7 @@ def combine_fits(args: argparse.Namespace, job: cli.Job) -> None:
     if not args.dry_run:
         left_out = leave_out if args.skip_bad else None
         stack, result, unlike = _combined(stack, settings, args, job, left_out, roster)
-        method = _method(args, settings, result, stack, skipped, unlike)
+        method = stacking.method(stack, settings, result, skipped, unlike)
         _write(output, stack, result, method, args, cards)
     job.wrote(output)
     if not args.dry_run:
@@ -189,7 +193,7 @@ def _refuse_contradictions(args: argparse.Namespace) -> None:
         (own and args.argument not in _WEIGHTS,
          f'-a {args.argument}: the weights of an average are {", ".join(_WEIGHTS)}'),
         (own and args.weight is not None, '-a and -w both weigh the images: one of them will do'),
-        (args.weight is not None and args.method not in ('mean', 'average'), '-w goes with -m mean and -m average'),
+        (args.weight is not None and args.method not in _WEIGHTED, '-w goes with -m mean and -m average'),
         (args.keep is not None and args.clip == 'none', '--keep goes with -c'),
         (args.grow is not None and args.clip == 'none', '--grow goes with -c'),
         (args.grow is not None and not 1 <= args.grow < 1000, '--grow takes a radius in pixels, from 1 and below 1000'),
@@ -209,7 +213,7 @@ def _refuse_contradictions(args: argparse.Namespace) -> None:
         (args.norm_to is not None and not math.isfinite(args.norm_to), '--norm-to takes a finite number'),
         (args.snoise is not None and not 0 <= args.snoise < math.inf, '--snoise is not below 0'),
         (args.zero == 'sum', '-z sum: a sum is no level to shift by'),
-        (args.uncertainty and args.method not in ('average', 'mean', 'median', 'sum'),
+        (args.uncertainty and args.method not in _UNCERTAIN,
          f'--uncertainty is not known for -m {args.method}'),
         (args.all_rejected == 'median' and args.clip == 'none' and args.reject_below is args.reject_above is None,
          '--all-rejected goes with -c, --reject-below or --reject-above'),
@@ -244,7 +248,7 @@ def _settings(args: argparse.Namespace) -> Any:
     return stacking.Settings(
         recipe, normalize=args.normalize, zero=args.zero, norm_to=args.norm_to, section=args.section,
         norm_mask=args.norm_mask, weight=args.weight, own_weight=args.argument if args.method == 'average' else None,
-        mask=args.mask, offsets=args.offsets, gain=args.gain, rdnoise=args.rdnoise or (args.gain and '0'),
+        mask=args.mask, offsets=args.offsets, gain=args.gain, rdnoise=args.rdnoise,
         unit=args.unit, min_corr=args.min_corr, jobs=args.jobs or cli.default_jobs(),
         memory=args.memory or cli.default_memory(), max_size=args.max_size, checksum=args.checksum)  # fmt: skip
 
@@ -312,46 +316,6 @@ def _combined(
                 raise
             leave_out(error)
         stack = _check(left, settings, args, job, roster)
-
-
-def _method(
-    args: argparse.Namespace, settings: Any, result: Any, stack: Any, skipped: Sequence[str], unlike: Sequence[str]
-) -> Any:
-    """How the images were combined, in words for the header."""
-    recipe, frames = settings.recipe, result.frames
-    clip = recipe.clip
-    limits = {'none': '', 'min': f' {clip.low:g}', 'max': f' {clip.high:g}'}.get(
-        clip.kind, f' {clip.low:g},{clip.high:g}'
-    )
-    rules = [clip.kind + limits] if clip.kind != 'none' else []
-    rules += [f'keep {clip.keep}'] if clip.keep else []
-    rules += [f'grow {recipe.grow:g}'] if recipe.grow else []
-    rules += [f'below {recipe.below:g}'] if recipe.below > -math.inf else []
-    rules += [f'above {recipe.above:g}'] if recipe.above < math.inf else []
-    noise = [
-        f'{name} {word}'
-        for name, word in (('gain', args.gain), ('rdnoise', args.rdnoise), ('snoise', args.snoise))
-        if word
-    ]
-    return files.provenance.Method(
-        args.method,
-        clip=' '.join(rules + noise) or 'none',
-        scaling=args.normalize,
-        zeroing=args.zero,
-        weighting=args.weight or (settings.own_weight or 'none'),
-        scales=frames.scales,
-        zeros=frames.zeros,
-        weights=frames.weights,
-        level=args.norm_to,
-        unit=result.unit,
-        rejected=result.rejected,
-        empty=result.lost,
-        filled=recipe.fill,
-        mask=args.mask,
-        place=None if stack.placement is None else stack.placement.places[0],
-        skipped=tuple(skipped),
-        unlike=tuple(unlike),
-    )
 
 
 def _write(output: str, stack: Any, result: Any, method: Any, args: argparse.Namespace, cards: Sequence[Any]) -> None:

@@ -20,7 +20,6 @@ from fitsutils.files.reader import (
     open_image,
     padded,
     read_into,
-    read_rows,
     unpacked,
     verify_checksum,
 )
@@ -522,30 +521,3 @@ class Descriptors:
         with self._free:
             while self._close_one():
                 pass
-
-
-def read_band(images: Sequence[Image], start: int, stop: int) -> NDArray:
-    """The same rows of many images.
-
-    Parameters
-    ----------
-    images : sequence of Image
-        Images of one shape; packed ones within `reader.unpacked`.
-    start, stop : int
-        The rows, numbered through all planes.
-
-    Returns
-    -------
-    ndarray
-        Shape ``(n, stop - start, nx)``, of the type that holds the pixels of all images.
-
-    Raises
-    ------
-    Failure
-        When a file can't be read, or has changed since it was opened.
-    """
-    kind = np.result_type(*{image.dtype for image in images})
-    band = np.empty((len(images), stop - start, images[0].shape[-1]), kind)
-    for place, image in enumerate(images):
-        band[place] = read_rows(image, start, stop)
-    return band

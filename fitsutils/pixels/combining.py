@@ -20,8 +20,6 @@ from fitsutils.pixels.arithmetic import working_type
 from fitsutils.pixels.rejection import Clip, Noise
 
 METHODS = ('average', 'max', 'mean', 'median', 'min', 'quantile', 'rms', 'std', 'sum', 'var')
-WEIGHTED = ('average', 'mean')
-UNCERTAIN = ('average', 'mean', 'median', 'sum')
 MAPS = ('count', 'sigma', 'low', 'high', 'exptime')
 _MEDIAN_TO_MEAN = 1.2533  # sqrt(pi/2): the error of a median of normal values against that of their mean
 _LARGEST_BAND = 64 << 20  # bytes with all that combining takes; a larger band gains nothing and leaves the caches
