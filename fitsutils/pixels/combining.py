@@ -10,7 +10,7 @@ that the result is the same whatever the bands and chunks.
 import dataclasses
 import math
 from collections.abc import Collection, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +26,7 @@ _LARGEST_BAND = 64 << 20  # bytes with all that combining takes; a larger band g
 _LONG_READ = 1 << 19  # bytes for each image that a band may have all the same: short reads cost more
 _FLOAT32_END = 2.0**128 * (1 - 2.0**-25)  # from here on rounding gives infinity
 _NO_CLIP = Clip()
-_CHUNK = 1 << 15  # pixels whose values are combined together: what they take stays in the caches and the heap
+_CHUNK = 1 << 16  # pixels whose values are combined together: what they take stays in the caches and the heap
 _GATHERED = 1 << 18  # values that are sorted pixel by pixel together
 
 Weights = NDArray[np.float64]
@@ -253,13 +253,34 @@ def _columns(band: NDArray) -> NDArray:
 def _combine_pixels(
     stack: NDArray, recipe: Recipe, frames: Frames, variances: NDArray | None, *, overwrite: bool
 ) -> Combined:
-    """Combine (n, m) values, chunk by chunk."""
+    """Combine (n, m) values, chunk by chunk; the pixels that go one by one wait until there are many of them."""
     result = _empty(stack.shape[1], recipe.maps)
+    waiting: list[_Singles] = []
     for start in range(0, stack.shape[1], _CHUNK):
         part = slice(start, start + _CHUNK)
         beside = None if variances is None else variances[:, part]
-        _Chunk(stack[:, part], recipe, frames, beside, overwrite).combine(result, start)
+        chunk = _Chunk(stack[:, part], recipe, frames, beside, overwrite)
+        waiting.append(chunk.combine(result, start))
+        if part.stop >= stack.shape[1] or sum(singles.columns.size for singles in waiting) >= _GATHERED:
+            chunk.combine_singles(result, waiting)
+            waiting = []
     return result
+
+
+class _Singles(NamedTuple):
+    """Pixels that go one by one."""
+
+    pixels: NDArray[np.intp]
+    columns: NDArray[np.float64]
+    weights: NDArray[np.float64] | None
+
+
+def _joined(waiting: Sequence[_Singles]) -> _Singles:
+    pixels, columns = (np.concatenate([getattr(one, name) for one in waiting]) for name in ('pixels', 'columns'))
+    weights = waiting[0].weights
+    if weights is not None and weights.ndim == 2:
+        weights = np.concatenate([one.weights for one in waiting], axis=1)
+    return _Singles(pixels, columns, weights)
 
 
 def _empty(number: int, maps: Collection[str]) -> Combined:
@@ -279,16 +300,22 @@ class _Chunk:
         self._noise = frames.noise(len(stack)) if recipe.clip.kind == 'ccd' else None
         self._weighs = variances is not None or frames.weights is not None
 
-    def combine(self, out: Combined, start: int) -> None:
-        """Fill in the result from a pixel on."""
+    def combine(self, out: Combined, start: int) -> _Singles:
+        """Fill in the result from a pixel on; give the pixels that are still to go one by one."""
         values, single = self._sorted_out()
-        columns = self._raw[:, single].T.astype('f8') if len(single) else None
+        columns = self._raw[:, single].T.astype('f8')
         if values is not None:
             # The pixels that go one by one are combined here too, and then overwritten: picking them out costs more.
             self._in_rows(out, slice(start, start + self._raw.shape[1]), values, len(single))
-        for first in range(0, len(single), step := max(1, _GATHERED // len(self._raw))):
+        return _Singles(start + single, columns, self._weights(single))
+
+    def combine_singles(self, out: Combined, waiting: Sequence[_Singles]) -> None:
+        """Fill in pixels one by one; they may be those of other chunks of the same stack too."""
+        pixels, columns, weights = _joined(waiting)
+        for first in range(0, len(pixels), step := max(1, _GATHERED // len(self._raw))):
             some = slice(first, first + step)
-            self._one_by_one(out, start + single[some], columns[some], self._weights(single[some]))
+            beside = weights[:, some] if weights is not None and weights.ndim == 2 else weights
+            self._one_by_one(out, pixels[some], columns[some], beside)
 
     def rejections(self) -> tuple[NDArray[np.bool_], NDArray[np.intp], NDArray[np.intp]]:
         """Which values are kept, (n, m), and how many of each pixel are rejected below and above."""
