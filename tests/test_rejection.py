@@ -217,3 +217,30 @@ def test_clip_for(kind, limits, wanted):
 def test_clips_that_make_no_sense(kind, limits):
     with pytest.raises(ValueError, match=r'the limits of|whole numbers|one number|no fraction'):
         clip_for(kind, limits)
+
+
+@pytest.mark.parametrize('kind', ['sigma', 'mad', 'winsor', 'percentile', 'ccd'])
+@pytest.mark.parametrize('dtype', ['u2', 'i2', 'i4', 'f4', 'f8'])
+@pytest.mark.parametrize('number', [3, 4, 7, 12, 31])
+def test_the_screening_misses_no_pixel_that_loses_a_value(kind, dtype, number):
+    rng = np.random.default_rng(number)
+    spread = np.repeat([0.4, 3.0, 200.0], 700)  # ties, ordinary noise, and a wide one
+    stack = rng.normal(1000, spread, (number, len(spread))).round(2)
+    stack[0, ::5] += rng.normal(0, 8, len(spread[::5])) * spread[::5]
+    stack = np.clip(stack, 0, 30000).astype(dtype)
+    noise = rejection.Noise(*(np.full(number, value) for value in (1.3, 9.0, 1.0, 0.0)))
+    clip = rejection.clip_for(kind, (0.02, 0.03) if kind == 'percentile' else (2.0, 1.7))
+    named = rejection.may_reject(stack.copy(), clip, noise)
+    values = np.sort(stack.T.astype('f8'), axis=1)
+    low, high = rejection.windows(values, np.full(len(values), number), clip, noise)
+    loses = high - low < number
+    assert loses.any() or rejection.cannot_reject(clip, number)
+    assert not (loses & ~named).any()
+
+
+@pytest.mark.parametrize('kind', ['sigma', 'mad', 'winsor', 'percentile', 'ccd'])
+def test_the_screening_names_few_of_quiet_pixels(kind):
+    stack = np.random.default_rng(5).normal(1000, 5, (20, 5000)).astype('u2')
+    noise = rejection.Noise(*(np.full(20, value) for value in (1.3, 9.0, 1.0, 0.0)))
+    clip = rejection.clip_for(kind, (0.2, 0.2) if kind == 'percentile' else (5.0, 5.0))
+    assert rejection.may_reject(stack, clip, noise).mean() < 0.1
