@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fitsutils import cli
-from fitsutils.errors import Failure, refusing
+from fitsutils.errors import Failure, refusing, warn
 from fitsutils.files import header as headers
 from fitsutils.files import masks, perframe, placing, provenance, reader, section
 from fitsutils.files import stack as files
@@ -57,6 +57,8 @@ class Settings:
         What ``--mask`` and ``--offsets`` say.
     gain, rdnoise : str or None
         A number or a keyword.
+    carry : bool
+        Whether uncertainties that all images bring along are carried into the result.
     unit : bool
         Whether the result is divided by its mean.
     min_corr : float or None
@@ -79,6 +81,7 @@ class Settings:
     offsets: str | None = None
     gain: str | None = None
     rdnoise: str | None = None
+    carry: bool = False
     unit: bool = False
     min_corr: float | None = None
     jobs: int = 1
@@ -212,11 +215,24 @@ def prepare(images: Sequence[Any], settings: Settings, roster: Sequence[Any] | N
     placement = None if settings.offsets is None else placing.placed(images, settings.offsets, roster)
     found = None if settings.mask is None else masks.for_images(settings.mask, images, roster)
     unmeasured = None if settings.norm_mask is None else masks.for_images(settings.norm_mask, images, roster)
-    variances = masks.companions(images) if settings.weight == 'ivar' else None
+    variances = _companions(images, settings)
     shape = images[0].shape if placement is None else placement.shape
     given = _given(images, settings, roster)
     height, jobs = _band_height(images, shape, settings, kinds=2 if variances else 1)
     return Stack(images, found, unmeasured, placement, variances, given, tuple(shape), height, jobs)
+
+
+def _companions(images: Sequence[Any], settings: Settings) -> Any:
+    """What the images bring along of their uncertainty, as far as it is wanted."""
+    if settings.weight == 'ivar':
+        return masks.companions(images)
+    if not settings.carry:
+        return None
+    try:
+        return masks.companions(images)
+    except Failure as error:
+        warn(f'uncertainties are not carried on: {error}')
+        return None
 
 
 def _measured_part(image: Any, settings: Settings) -> Any:
@@ -300,15 +316,24 @@ def combine(stack: Stack, settings: Settings, progress: Callable[[int, str], Any
         frames = _frames(stack, rows, settings, progress)
         if settings.min_corr is not None:
             _refuse_unlike(stack, rows, frames, settings, progress)
+        recipe = _full_recipe(stack, settings)
         if stack.variances is None:
-            result = _through(stack, rows, None, settings.recipe, frames, progress)
+            result = _through(stack, rows, None, recipe, frames, progress)
         else:
             images = [image for image, _ in stack.variances]
             with files.opened(images, checksum=settings.checksum, **options) as beside:
-                result = _through(stack, rows, beside, settings.recipe, frames, progress)
+                result = _through(stack, rows, beside, recipe, frames, progress)
     if settings.unit:
         _divide_by_mean(result, settings)
     return result
+
+
+def _full_recipe(stack: Stack, settings: Settings) -> Recipe:
+    """The recipe with what the images bring along."""
+    recipe = dataclasses.replace(settings.recipe, weigh=settings.weight == 'ivar')
+    if stack.variances is None or not settings.carry:
+        return recipe
+    return dataclasses.replace(recipe, carry=True, maps=recipe.maps | {'uncertainty'})
 
 
 class _Reader:
@@ -558,9 +583,16 @@ def method(
         filled=recipe.fill,
         mask=settings.mask,
         place=None if stack.placement is None else stack.placement.places[0],
+        uncertainty=_source_of_uncertainty(stack, settings, result),
         skipped=tuple(skipped),
         unlike=tuple(unlike),
     )
+
+
+def _source_of_uncertainty(stack: Stack, settings: Settings, result: Result) -> str | None:
+    if 'uncertainty' not in result.maps:
+        return None
+    return 'scatter' if stack.variances is None or not settings.carry else 'inputs'
 
 
 def _clip_words(settings: Settings) -> str:

@@ -151,3 +151,31 @@ def test_as_type_rounds(values, dtype, wanted):
 def test_as_type_refuses_what_would_wrap(values, dtype, match):
     with pytest.raises(ValueError, match=match):
         arithmetic.as_type(np.array(values), dtype)
+
+
+@pytest.mark.parametrize('operator', ['+', '-', '*', 'x', '/', '^', 'min', 'max'])
+def test_deviations_are_the_slopes_times_the_errors(operator):
+    rng = np.random.default_rng(3)
+    first, second = rng.uniform(1, 9, (2, 3, 5)), rng.uniform(1, 3, (3, 5))
+    sigma, other = rng.uniform(0.1, 0.5, (3, 5)), rng.uniform(0.1, 0.5, (3, 5))
+    found = arithmetic.deviation(first, operator, second, sigma, other)
+    step = 1e-6
+
+    def value(a, b):
+        return {'+': a + b, '-': a - b, '*': a * b, 'x': a * b, '/': a / b, '^': a**b,
+                'min': np.minimum(a, b), 'max': np.maximum(a, b)}[operator]  # fmt: skip
+
+    by_first = (value(first + step, second) - value(first - step, second)) / (2 * step)
+    by_second = (value(first, second + step) - value(first, second - step)) / (2 * step)
+    np.testing.assert_allclose(found, np.sqrt((by_first * sigma) ** 2 + (by_second * other) ** 2), rtol=1e-6)
+
+
+def test_deviations_that_are_not_known():
+    image = np.array([np.nan, 1.0, 1.0, 1.0, np.inf])
+    sigma = np.array([1.0, np.nan, 1.0, 2.0, 1.0])
+    operand = np.array([2.0, 2.0, 0.0, np.nan, 2.0])
+    assert np.isnan(arithmetic.deviation(image, '/', operand, sigma, np.full(5, 0.1))).all()
+    np.testing.assert_array_equal(arithmetic.deviation(image[1:3], '+', 7.0, sigma[1:3]), [np.nan, 1.0])
+    limited = arithmetic.denominators(operand, (0.5, 4.0))
+    np.testing.assert_array_equal(arithmetic.deviation(image[2:3], '/', limited[2:3], sigma[2:3]), [0.25])
+    assert arithmetic.denominators(operand, None) is operand

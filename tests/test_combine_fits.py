@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from astropy.io import fits
+from astropy.nddata import CCDData
 
 from fitsutils.commands import combine_fits
 from fitsutils.pixels import combining, rejection
@@ -456,7 +457,7 @@ def test_the_header_says_all_that_was_done(everything, capsys):
 
 
 def test_a_plain_stack_of_stacks_keeps_none_of_that(everything):
-    run('all.fit', 'all.fit', '-o', 'b.fit')
+    run('all.fit', 'all.fit', '-m', 'max', '-o', 'b.fit')
     header = fits.getheader('b.fit')
     ours = ('NCOMBINE', 'NREJ', 'NSKIPPED', 'NUNLIKE', 'CMB', 'IMCMB', 'IMSCL', 'IMZER', 'IMWGT')
     left = {key for key in header if key.startswith(ours)}
@@ -668,3 +669,35 @@ def test_progress_is_told_when_asked_for(frames, capsys):
     run('f.?.fit', '-n', 'mean', '-o', 'out.fit', '--progress', 'always')
     told = capsys.readouterr().err
     assert ('levels' in told, 'rows' in told) == (True, True)
+
+
+def with_uncertainties(names, shape):
+    rng = np.random.default_rng(9)
+    pixels, sigmas = rng.uniform(90, 110, (len(names), *shape)), rng.uniform(1, 4, (len(names), *shape))
+    for name, image, sigma in zip(names, pixels, sigmas, strict=True):
+        fits.HDUList([fits.PrimaryHDU(image), fits.ImageHDU(sigma, name='UNCERT')]).writeto(name)
+    return pixels, sigmas
+
+
+@pytest.mark.parametrize(('method', 'factor'), [('mean', 1 / 5), ('sum', 1), ('median', 1.2533 / 5)])
+def test_uncertainties_of_all_inputs_are_carried_on(tmp_path, monkeypatch, method, factor):
+    monkeypatch.chdir(tmp_path)
+    names = [f'u{number}.fits' for number in range(5)]
+    pixels, sigmas = with_uncertainties(names, (7, 11))
+    run('u?.fits', '-m', method, '-o', 'c.fits', '--memory', '6k')
+    found = CCDData.read('c.fits')
+    np.testing.assert_allclose(found.uncertainty.array, np.sqrt((sigmas**2).sum(axis=0)) * factor, rtol=1e-6)
+    assert found.header['CMBUNC'] == 'inputs'
+    run('u?.fits', '-m', method, '-o', 's.fits', '--uncertainty')
+    scatter = pixels.std(axis=0, ddof=1) * np.sqrt(5) * factor
+    np.testing.assert_allclose(fits.getdata('s.fits', 'UNCERT'), scatter, rtol=1e-5)
+    assert fits.getheader('s.fits')['CMBUNC'] == 'scatter'
+
+
+def test_uncertainties_of_some_inputs_only_are_not(tmp_path, monkeypatch, make_image, capsys):
+    monkeypatch.chdir(tmp_path)
+    with_uncertainties(['u0.fits', 'u1.fits'], (7, 11))
+    make_image('u2.fits', np.ones((7, 11)))
+    run('u?.fits', '-o', 'c.fits')
+    assert 'warning: uncertainties are not carried on: u2.fits: there is no extension' in capsys.readouterr().err
+    assert len(fits.info('c.fits', output=False)) == 1

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from fitsutils.pixels import combining
+from fitsutils.pixels import combining, rejection
 from fitsutils.pixels.combining import Frames, Recipe
 from fitsutils.pixels.rejection import Clip
 
@@ -432,3 +432,51 @@ def test_zeros_are_added_after_scaling():
     band = np.array([10.0, 20.0], 'f4').reshape(2, 1, 1)
     frames = Frames(scales=np.array([1.0, 2.0]), zeros=np.array([0.0, -28.0]))
     assert combining.combine_band(band, Recipe('mean'), frames).pixels[0, 0] == 11
+
+
+@pytest.mark.parametrize(
+    ('method', 'weights'),
+    [
+        *((method, None) for method in ('mean', 'sum', 'median')),
+        *(('average', weights) for weights in ('images', 'variances')),
+    ],
+)
+@pytest.mark.parametrize('clip', [Clip(), Clip('sigma', 2, 2), Clip('minmax', 1, 2), Clip('mad', 3, 3)])
+def test_variances_are_carried_into_the_uncertainty(method, clip, weights):
+    number, rows, width = 7, 3, 11
+    rng = np.random.default_rng(8)
+    band = gappy(number, rows, width, seed=8)
+    variances = rng.uniform(1, 4, band.shape)
+    frames = Frames(
+        scales=rng.uniform(0.5, 2, number), weights=rng.uniform(1, 3, number) if weights == 'images' else None
+    )
+    recipe = Recipe(method, clip, maps=frozenset({'uncertainty', 'count'}), carry=True, weigh=weights == 'variances')
+    found = combining.combine_band(band.copy(), recipe, frames, variances=variances)
+    scaled = frames.rescaled(band.reshape(number, -1).astype('f8'), np.dtype('f8')).reshape(band.shape)
+    checked = 0
+    for place in np.ndindex(rows, width):
+        values = scaled[(slice(None), *place)]
+        own = variances[(slice(None), *place)] * frames.scales**2
+        good = np.isfinite(values)
+        order = np.argsort(np.where(good, values, np.inf), kind='stable')[: good.sum()]
+        low, high = rejection.windows(values[order][None], np.array([good.sum()]), clip)
+        kept = order[low[0] : high[0]]
+        if len(kept) == 0:
+            assert np.isnan(found.maps['uncertainty'][place])
+            continue
+        share = {'images': frames.weights, 'variances': 1 / own, None: np.ones(number)}[weights][kept]
+        total = np.sqrt((share**2 * own[kept]).sum())
+        wanted = {'sum': total, 'median': 1.2533 * total / share.sum()}.get(method, total / share.sum())
+        assert found.maps['uncertainty'][place] == pytest.approx(wanted, rel=1e-12)
+        assert found.maps['count'][place] == len(kept)
+        checked += 1
+    assert checked > 20
+
+
+def test_a_variance_that_is_not_known_leaves_the_uncertainty_open():
+    band, variances = np.ones((3, 1, 4)), np.ones((3, 1, 4))
+    variances[1, 0, 1], variances[2, 0, 2], band[0, 0, 3] = np.nan, 0, np.nan
+    recipe = Recipe('mean', maps=frozenset({'uncertainty'}), carry=True, weigh=False)
+    found = combining.combine_band(band, recipe, variances=variances)
+    np.testing.assert_array_equal(found.pixels, [[1, 1, 1, 1]])
+    np.testing.assert_allclose(found.maps['uncertainty'], np.sqrt([[1 / 3, np.nan, 2 / 9, 1 / 2]]))

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from astropy.io import fits
+from astropy.nddata import CCDData, StdDevUncertainty
 
 from fitsutils.commands import combine_fits, img_arith, img_stats
 from fitsutils.errors import UsageError
@@ -287,3 +288,52 @@ def test_real_flats(data, tmp_path, pixels_of):
     run(flat, '-', bias, '-o', tmp_path / 'b.fits')
     wanted = fits.getdata(flat).astype('f8') - fits.getdata(bias)
     np.testing.assert_array_equal(pixels_of(tmp_path / 'b.fits'), wanted)
+
+
+def with_uncertainty(path, pixels, sigma, name='UNCERT', **cards):
+    hdus = fits.HDUList([fits.PrimaryHDU(pixels), fits.ImageHDU(sigma, name=name)])
+    hdus[1].header.update(cards)
+    hdus.writeto(path, overwrite=True)
+
+
+@pytest.mark.parametrize(
+    ('name', 'cards', 'form'),
+    [
+        ('UNCERT', {'UTYPE': 'StdDevUncertainty'}, lambda sigma: sigma),
+        ('UNCERT', {'UTYPE': 'VarianceUncertainty'}, lambda sigma: sigma**2),
+        ('UNCERT', {}, lambda sigma: sigma),
+        ('VAR', {}, lambda sigma: sigma**2),
+        ('IVAR', {}, lambda sigma: sigma**-2),
+    ],
+)
+def test_uncertainties_go_along(night, name, cards, form):
+    rng = np.random.default_rng(6)
+    image, flat = rng.uniform(100, 200, (NY, NX)), rng.uniform(0.5, 2, (NY, NX))
+    sigma, other = rng.uniform(1, 3, (NY, NX)), rng.uniform(0.01, 0.05, (NY, NX))
+    with_uncertainty('s.fits', image, form(sigma), name, **cards)
+    with_uncertainty('f.fits', flat, form(other), name, **cards)
+    run('s.fits', '/', 'f.fits', '-o', 'r.fits')
+    run('s.fits', '-', 'bias.fit', '-o', 'b.fits', '--section', '[2:7,3:5]')
+    run('s.fits', '=', '0', '-o', 'zero.fits')
+    wanted = np.hypot(sigma / flat, image * other / flat**2)
+    found = CCDData.read('r.fits')
+    np.testing.assert_allclose(found.uncertainty.array, wanted, rtol=1e-6)
+    assert type(found.uncertainty) is StdDevUncertainty
+    assert found.unit == 'adu'
+    np.testing.assert_allclose(fits.getdata('b.fits', 'UNCERT'), sigma[2:5, 1:7], rtol=1e-6)
+    assert len(fits.info('zero.fits', output=False)) == 1
+
+
+def test_uncertainties_of_no_use_are_said(night, capsys):
+    with_uncertainty('s.fits', np.ones((NY, NX)), np.ones((NY + 1, NX)))
+    run('s.fits', '-', '1', '-o', 'r.fits')
+    said = capsys.readouterr().err
+    assert said.startswith('img_arith: warning: uncertainties are not carried on: s.fits')
+    assert said.count('\n') == 1
+    assert len(fits.info('r.fits', output=False)) == 1
+
+
+def test_the_uncertainty_of_an_operand_alone_says_nothing(night):
+    with_uncertainty('f.fits', np.ones((NY, NX)), np.ones((NY, NX)))
+    run('bias.fit', '/', 'f.fits', '-o', 'r.fits')
+    assert len(fits.info('r.fits', output=False)) == 1

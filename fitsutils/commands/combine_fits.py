@@ -96,7 +96,9 @@ def build_parser() -> cli.Parser:
         'DX DY or NAME DX DY a line, positive to the right and up')  # fmt: skip
     parser.add_argument('--maps', type=_map_names, default=(), metavar='NAME,...',
         help=f'further HDUs: {", ".join(_MAPS)}, or all')  # fmt: skip
-    parser.add_argument('--uncertainty', action='store_true', help='write the extensions UNCERT and MASK')
+    parser.add_argument('--uncertainty', action='store_true',
+        help='write the extensions UNCERT, from the scatter of the values, and MASK; without it '
+        'uncertainties that all inputs have in an extension are carried into UNCERT')  # fmt: skip
     parser.add_argument('--min-corr', type=float, metavar='R',
         help='leave out images whose correlation with the median of all is below R')  # fmt: skip
     parser.add_argument(
@@ -249,8 +251,9 @@ def _settings(args: argparse.Namespace) -> Any:
         recipe, normalize=args.normalize, zero=args.zero, norm_to=args.norm_to, section=args.section,
         norm_mask=args.norm_mask, weight=args.weight, own_weight=args.argument if args.method == 'average' else None,
         mask=args.mask, offsets=args.offsets, gain=args.gain, rdnoise=args.rdnoise,
-        unit=args.unit, min_corr=args.min_corr, jobs=args.jobs or cli.default_jobs(),
-        memory=args.memory or cli.default_memory(), max_size=args.max_size, checksum=args.checksum)  # fmt: skip
+        carry=args.method in _UNCERTAIN and not args.uncertainty, unit=args.unit, min_corr=args.min_corr,
+        jobs=args.jobs or cli.default_jobs(), memory=args.memory or cli.default_memory(), max_size=args.max_size,
+        checksum=args.checksum)  # fmt: skip
 
 
 def _fraction(args: argparse.Namespace) -> float:
@@ -323,7 +326,7 @@ def _write(output: str, stack: Any, result: Any, method: Any, args: argparse.Nam
     header = files.provenance.combined_header(images, 'combine_fits', method, cards)
     if args.unit:
         header['BUNIT'] = ('', 'relative to the mean')
-    elif args.uncertainty and 'BUNIT' not in header:
+    elif 'uncertainty' in result.maps and 'BUNIT' not in header:
         header['BUNIT'] = ('adu', 'unit of the pixels')
     shape = result.pixels.shape[-2:] if args.planes else result.pixels.shape
     if args.planes:
@@ -342,7 +345,7 @@ def _write(output: str, stack: Any, result: Any, method: Any, args: argparse.Nam
 def _extensions(result: Any, args: argparse.Namespace) -> dict[str, Any]:
     """Further images by the names of their extensions."""
     found = {name.upper(): result.maps[name] for name in args.maps if name in result.maps}
-    if args.uncertainty:
+    if 'uncertainty' in result.maps:
         found['UNCERT'] = result.maps['uncertainty']
     if args.uncertainty or 'mask' in args.maps:
         found['MASK'] = (result.maps['count'] == 0).astype('u1')

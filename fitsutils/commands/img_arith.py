@@ -2,7 +2,9 @@
 
 The operand is a number, key=KEYWORD (each image's own value), one image for
 all, or as many images as there are on the left; a 2-D operand goes with every
-plane of a cube. = fills the image's shape with the operand. Nothing wraps: the
+plane of a cube. = fills the image's shape with the operand. Where the image
+brings an uncertainty along (extension UNCERT, VAR or IVAR), the result has one
+in UNCERT, with that of the operand in it if it has one. Nothing wraps: the
 result is float32, or float64 where its values need that. A division by 0 is
 NaN and counted. Without -o the outputs are imar_NAME in the current folder.
 
@@ -48,12 +50,14 @@ def build_parser() -> cli.Parser:
 
 
 class _Task(NamedTuple):
-    """One output: image, operand (an image, a number) and its name in words, output path."""
+    """One output: image, operand (an image, a number) and its name in words, output path, uncertainties of both."""
 
     image: Any
     operand: Any
     words: str
     output: str
+    sigma: Any
+    other_sigma: Any
 
 
 def img_arith(args: argparse.Namespace, job: cli.Job) -> None:
@@ -96,9 +100,23 @@ def _begun(
             result, undefined = pixels.arithmetic.operate(
                 image, operator, operands.get(task.operand), divide_by_zero=args.divzero, min_denominator=limit
             )
-            yield task, undefined, _begin(task, result, undefined, args.dtype, cards)
+            sigma = _sigma(task, operator, image, operands.get(task.operand), limit, args)
+            yield task, undefined, _begin(task, result, sigma, undefined, args.dtype, cards)
         except (Failure, OSError, MemoryError) as error:
             yield task, 0, error
+
+
+def _sigma(
+    task: _Task, operator: str, image: Any, operand: Any, limit: tuple[float, float] | None, args: argparse.Namespace
+) -> Any:
+    """The uncertainty of a result, where its image has one."""
+    if task.sigma is None:
+        return None
+    own, other = (
+        0.0 if companion is None else files.masks.read_deviation(companion, max_size=args.max_size)
+        for companion in (task.sigma, task.other_sigma)
+    )
+    return pixels.arithmetic.deviation(image, operator, pixels.arithmetic.denominators(operand, limit), own, other)
 
 
 def _finish(begun: tuple[_Task, int, Callable[[], None] | Exception]) -> tuple[_Task, int, Exception | None]:
@@ -189,7 +207,10 @@ def _task(image: Any, operator: str, operand: Any, output: str) -> _Task:
         name = operand.name
     else:
         name = f'{operand:.15g}'
-    return _Task(image, operand, f'{image.name} {operator} {name}', output)
+    sigma = None if operator == '=' else files.masks.uncertainty(image)
+    measured = sigma is not None and not isinstance(operand, float)
+    other = files.masks.uncertainty(operand) if measured else None
+    return _Task(image, operand, f'{image.name} {operator} {name}', output, sigma, other)
 
 
 def _warn_of_differences(tasks: list[_Task | None], operator: str) -> None:
@@ -225,14 +246,20 @@ class _Operands:
 
 
 def _begin(
-    task: _Task, result: Any, undefined: int, dtype: str | None, cards: list[tuple[str, Any]]
+    task: _Task, result: Any, sigma: Any, undefined: int, dtype: str | None, cards: list[tuple[str, Any]]
 ) -> Callable[[], None]:
+    kind = result.dtype
     if dtype is not None:
         with refusing(f'--dtype {dtype}', task.output):
             result = pixels.arithmetic.as_type(result, dtype)
     lines = [task.words] + ([f'{undefined} pixels have no value'] if undefined else [])
     header = files.header.product(task.image, 'img_arith', lines, cards)
-    return files.writer.begin_fits(task.output, [(result, header)])
+    parts = [(result, header)]
+    if sigma is not None:
+        if files.header.value(header, 'BUNIT') is None:
+            header['BUNIT'] = ('adu', 'unit of the pixels')
+        parts.append((sigma.astype(kind, copy=False), files.provenance.map_header('UNCERT', header)))
+    return files.writer.begin_fits(task.output, parts)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -5,11 +5,14 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from fitsutils.errors import Failure, UsageError
+import numpy as np
+from numpy.typing import NDArray
+
+from fitsutils.errors import Failure, UsageError, warn
 from fitsutils.files import hdus, perframe
 from fitsutils.files import header as headers
 from fitsutils.files.inputs import Hdu, Reference, expand, parse_hdu
-from fitsutils.files.reader import Image, open_image
+from fitsutils.files.reader import Image, open_image, read_pixels
 
 _KEYWORD = re.compile(r'[A-Z0-9_ -]+')
 _FOLDERS = re.compile(r'[/\\$]')  # of Unix, of Windows, and IRAF's logical ones
@@ -93,6 +96,55 @@ def companions(
     return [(image, _KINDS.get(name) or _kind(image)) for image in found]
 
 
+def uncertainty(image: Image) -> tuple[Image, str] | None:
+    """The uncertainty that lies beside an image, if there is one of use; a warning says where there is one of none.
+
+    Parameters
+    ----------
+    image : Image
+        The image.
+
+    Returns
+    -------
+    (Image, {'std', 'var', 'ivar'}) or None
+        As of `companions`.
+    """
+    try:
+        found = companions([image])
+    except Failure as error:
+        warn(f'uncertainties are not carried on: {error}')
+        return None
+    return found and found[0]
+
+
+def read_deviation(companion: tuple[Image, str], *, max_size: int = 2 * 10**10) -> NDArray[np.float64]:
+    """Standard deviations from whatever kind of uncertainty.
+
+    Parameters
+    ----------
+    companion : (Image, {'std', 'var', 'ivar'})
+        As of `companions`.
+    max_size : int
+        Bytes that a compressed file may unpack to.
+
+    Returns
+    -------
+    ndarray of float64
+        Shape of the image; NaN where a variance says nothing.
+
+    Raises
+    ------
+    Failure
+        When the file can't be read.
+    """
+    image, kind = companion
+    values = read_pixels(image, max_size=max_size).astype('f8')
+    with np.errstate(divide='ignore', invalid='ignore'):
+        found = values if kind == 'std' else np.sqrt(values if kind == 'var' else 1 / values)
+    found[~(np.isfinite(found) & (found >= 0))] = np.nan
+    return found
+
+
 def _kind(image: Image) -> str:
     said = str(headers.value(image.keywords, 'UTYPE') or 'StdDevUncertainty').strip()
     if said.upper() not in _UTYPES:
@@ -161,6 +213,8 @@ class _Shelf:
 
     def find(self, image: Image, hdu: Hdu) -> Reference | None:
         """An HDU of the image's own file."""
+        if not image.may_have_company and hdu not in (image.index, 'PRIMARY'):
+            return None
         names = self._names_in(image.path)
         if isinstance(hdu, int):
             return Reference(image.path, hdu) if hdu in names else None

@@ -52,6 +52,8 @@ class Method:
         What ``--mask`` named.
     place : (int, int) or None
         Row and column of the first image's first pixel, where images lie on a larger canvas.
+    uncertainty : str or None
+        What the extension UNCERT comes from, 'scatter' or 'inputs'.
     skipped, unlike : sequence of str
         Inputs that could not be used; those left out because they do not look like the median.
     """
@@ -71,6 +73,7 @@ class Method:
     filled: bool = False
     mask: str | None = None
     place: tuple[int, int] | None = None
+    uncertainty: str | None = None
     skipped: Sequence[str] = ()
     unlike: Sequence[str] = ()
 
@@ -174,6 +177,8 @@ def _set_method(header: fits.Header, count: int, method: Method) -> None:
         header['CMBLEVEL'] = (method.level, 'level that the images were brought to')
     if method.mask is not None:
         header['CMBMASK'] = (headers.ascii_text(method.mask), 'mask of bad pixels')
+    if method.uncertainty is not None:
+        header['CMBUNC'] = (method.uncertainty, 'what the extension UNCERT comes from')
     if method.unit is not None:
         header['CMBUNIT'] = (method.unit, 'the result was divided by this')
     if method.clip != 'none':

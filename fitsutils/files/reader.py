@@ -255,6 +255,13 @@ class Image:
         return self._size
 
     @property
+    def may_have_company(self) -> bool:
+        """Whether its file may hold further HDUs; of a plain frame the size of the file tells."""
+        if self._packed or self.index:
+            return bool(self.index or headers.value(self.keywords, 'EXTEND') is True)
+        return self._fingerprint[2] > self._offset + padded(self._size)
+
+    @property
     def has_sums(self) -> bool:
         """Whether its HDU has a DATASUM or a CHECKSUM."""
         return self._sums != (None, False)

@@ -85,9 +85,8 @@ def operate(
     """
     if operator == '=':
         return _filled(image, operand), 0
-    if operator == '/' and min_denominator is not None:
-        limit, stand_in = min_denominator
-        operand = np.where(np.less(operand, limit), stand_in, operand)
+    if operator == '/':
+        operand = denominators(operand, min_denominator)
     if isinstance(operand, np.ndarray) and operand.ndim == 0:
         operand = float(operand)
     kind = np.promote_types(working_type(image.dtype), working_type(getattr(operand, 'dtype', 'f4')))
@@ -99,6 +98,82 @@ def operate(
         if not np.isfinite(pixels).all():
             pixels, undefined = _mended(pixels, image, operator, operand, divide_by_zero)
     return pixels, undefined
+
+
+def deviation(
+    image: NDArray, operator: str, operand: NDArray | float, sigma: NDArray, other: NDArray | float = 0.0
+) -> NDArray[np.float64]:
+    """Standard deviation of what ``image operator operand`` gives, of independent errors to first order.
+
+    Parameters
+    ----------
+    image : ndarray
+        Shape (..., ny, nx).
+    operator : str
+        One of `OPERATORS` but ``=``.
+    operand : ndarray or float
+        As for `operate`; where denominators have a stand-in, with it.
+    sigma : ndarray
+        Standard deviations of the image, of its shape or of its last axes.
+    other : ndarray or float
+        Those of the operand, of its shape.
+
+    Returns
+    -------
+    ndarray of float64
+        Shape of `image`; NaN where it is not known.
+
+    Notes
+    -----
+    The square root of ``(df/da sigma_a)**2 + (df/db sigma_b)**2``; min and max have that of the one they take.
+
+    Examples
+    --------
+    >>> deviation(np.array([8.0]), '/', 2.0, np.array([3.0]))
+    array([1.5])
+    >>> deviation(np.array([8.0]), '-', 2.0, np.array([3.0]), 4.0)
+    array([5.])
+    """
+    first, second = np.asarray(image, 'f8'), np.asarray(operand, 'f8')
+    with np.errstate(all='ignore'):
+        if operator in ('min', 'max'):
+            takes_first = (first <= second) if operator == 'min' else (first >= second)
+            found = np.where(takes_first, sigma, other)
+        else:
+            by_first, by_second = _slopes(first, operator, second)
+            found = np.hypot(by_first * sigma, np.where(np.equal(other, 0), 0.0, by_second * other))
+    found = np.broadcast_to(found, first.shape).copy()
+    found[~np.isfinite(found) | ~np.isfinite(first) | ~np.isfinite(np.broadcast_to(second, first.shape))] = np.nan
+    return found
+
+
+def _slopes(first: NDArray, operator: str, second: NDArray) -> tuple[NDArray | float, NDArray | float]:
+    """Derivatives of a result by its two values."""
+    if operator in ('+', '-'):
+        return 1.0, 1.0
+    if operator == '/':
+        return 1 / second, first / second**2
+    if operator == '^':
+        return second * first ** (second - 1), first**second * np.log(first)
+    return second, first
+
+
+def denominators(operand: NDArray | float, limits: tuple[float, float] | None) -> NDArray | float:
+    """The denominators with what stands in for those below a limit.
+
+    Parameters
+    ----------
+    operand : ndarray or float
+        The denominators.
+    limits : (float, float) or None
+        The limit and the stand-in; None for no limit.
+
+    Returns
+    -------
+    ndarray or float
+        `operand` itself without a limit.
+    """
+    return operand if limits is None else np.where(np.less(operand, limits[0]), limits[1], operand)
 
 
 def _computed(image: NDArray, operator: str, operand: NDArray | float, kind: np.dtype) -> NDArray:

@@ -54,6 +54,10 @@ class Recipe:
         Whether a pixel whose values were all rejected gets the median of all of them, instead of NaN.
     maps : frozenset of str
         What else is wanted of each pixel: names of `MAPS`, and ``uncertainty``.
+    weigh : bool
+        Whether variances of the values, where there are any, weigh a mean.
+    carry : bool
+        Whether the map ``uncertainty`` comes from the variances of the values, not from their scatter.
     """
 
     method: str = 'median'
@@ -65,6 +69,8 @@ class Recipe:
     grow: float = 0.0
     fill: bool = False
     maps: frozenset[str] = frozenset()
+    weigh: bool = True
+    carry: bool = False
 
     @property
     def margin(self) -> int:
@@ -88,6 +94,11 @@ class Recipe:
             return self.below, self.above
         with np.errstate(over='ignore'):
             return float(np.float32(self.below)), float(np.float32(self.above))
+
+    @property
+    def spreads(self) -> bool:
+        """Whether the scatter of the values is wanted."""
+        return bool(self.maps & ({'sigma'} if self.carry else {'sigma', 'uncertainty'}))
 
     @property
     def has_thresholds(self) -> bool:
@@ -209,8 +220,9 @@ def combine_band(
     frames : Frames, optional
         Scales, weights and what else goes with each image.
     variances : ndarray, optional
-        Shape of `band`: variances of its values; the mean is weighted by their
-        inverse. A value whose variance is not positive and finite is missing.
+        Shape of `band`: variances of its values. Where they weigh (`Recipe.weigh`), a mean is weighted by
+        their inverse, and a value whose variance is not positive and finite is missing. Where they are carried
+        (`Recipe.carry`), the uncertainty of a pixel with a variance that is NaN is NaN.
     margins : (int, int)
         How many rows at the top and the bottom of the band are there for `Recipe.grow` only, and are not in the result.
 
@@ -230,7 +242,7 @@ def combine_band(
     inner = slice(margins[0], rows - margins[1])
     spread = None
     if variances is not None:
-        band, spread = _without_worthless(band, variances), _columns(variances[:, inner])
+        band, spread = (_without_worthless(band, variances) if recipe.weigh else band), _columns(variances[:, inner])
     stack, removed = band, None
     if recipe.grow and recipe.clip.kind != 'none':
         stack, removed = _grown(band, recipe, frames, margins)
@@ -273,14 +285,26 @@ class _Singles(NamedTuple):
     pixels: NDArray[np.intp]
     columns: NDArray[np.float64]
     weights: NDArray[np.float64] | None
+    variances: NDArray[np.float64] | None
+
+    def part(self, some: slice) -> '_Singles':
+        """Some of the pixels."""
+        weights, variances = (_beside(values, some) for values in (self.weights, self.variances))
+        return _Singles(self.pixels[some], self.columns[some], weights, variances)
+
+
+def _beside(values: NDArray | None, some: slice | NDArray[np.intp]) -> NDArray | None:
+    """What some pixels have of the values of all, (n, m); those of the images, (n,), are the same for all pixels."""
+    return values if values is None or values.ndim == 1 else values[:, some]
 
 
 def _joined(waiting: Sequence[_Singles]) -> _Singles:
     pixels, columns = (np.concatenate([getattr(one, name) for one in waiting]) for name in ('pixels', 'columns'))
-    weights = waiting[0].weights
-    if weights is not None and weights.ndim == 2:
-        weights = np.concatenate([one.weights for one in waiting], axis=1)
-    return _Singles(pixels, columns, weights)
+    weights, variances = (
+        values if values is None or values.ndim == 1 else np.concatenate([one[place] for one in waiting], axis=1)
+        for place, values in ((2, waiting[0].weights), (3, waiting[0].variances))
+    )
+    return _Singles(pixels, columns, weights, variances)
 
 
 def _empty(number: int, maps: Collection[str]) -> Combined:
@@ -298,7 +322,8 @@ class _Chunk:
         self._recipe, self._frames, self._variances = recipe, frames, variances
         self._below, self._above = recipe.thresholds(stack.dtype)
         self._noise = frames.noise(len(stack)) if recipe.clip.kind == 'ccd' else None
-        self._weighs = variances is not None or frames.weights is not None
+        self._weighs = (variances is not None and recipe.weigh) or frames.weights is not None
+        self._maps_of_images = recipe.maps & {'exptime'} or recipe.carry  # they must know which images are left
 
     def combine(self, out: Combined, start: int) -> _Singles:
         """Fill in the result from a pixel on; give the pixels that are still to go one by one."""
@@ -307,15 +332,13 @@ class _Chunk:
         if values is not None:
             # The pixels that go one by one are combined here too, and then overwritten: picking them out costs more.
             self._in_rows(out, slice(start, start + self._raw.shape[1]), values, len(single))
-        return _Singles(start + single, columns, self._weights(single))
+        return _Singles(start + single, columns, self._weights(single), self._carried_variances(single))
 
     def combine_singles(self, out: Combined, waiting: Sequence[_Singles]) -> None:
         """Fill in pixels one by one; they may be those of other chunks of the same stack too."""
-        pixels, columns, weights = _joined(waiting)
-        for first in range(0, len(pixels), step := max(1, _GATHERED // len(self._raw))):
-            some = slice(first, first + step)
-            beside = weights[:, some] if weights is not None and weights.ndim == 2 else weights
-            self._one_by_one(out, pixels[some], columns[some], beside)
+        singles = _joined(waiting)
+        for first in range(0, len(singles.pixels), step := max(1, _GATHERED // len(self._raw))):
+            self._one_by_one(out, singles.part(slice(first, first + step)))
 
     def rejections(self) -> tuple[NDArray[np.bool_], NDArray[np.intp], NDArray[np.intp]]:
         """Which values are kept, (n, m), and how many of each pixel are rejected below and above."""
@@ -332,7 +355,7 @@ class _Chunk:
     def _sorted_out(self) -> tuple[NDArray | None, NDArray[np.intp]]:
         """The values as they are combined in rows (None where no pixel is), and the pixels that go one by one."""
         recipe, number = self._recipe, self._raw.shape[1]
-        if recipe.clip.by_rank and (self._weighs or recipe.grow or recipe.maps & {'exptime'}):
+        if recipe.clip.by_rank and (self._weighs or recipe.grow or self._maps_of_images):
             return None, np.arange(number)
         values = self._frames.rescaled(self._raw, working_type(self._raw.dtype))
         single = self._odd(values)
@@ -356,11 +379,19 @@ class _Chunk:
 
     def _weights(self, pixels: NDArray[np.intp] | slice) -> NDArray | None:
         """Weights of pixels, (n, m), or of the images, (n,)."""
-        if self._variances is not None:
-            scales = 1.0 if self._frames.scales is None else np.asarray(self._frames.scales, 'f8')[:, None]
+        if self._variances is not None and self._recipe.weigh:
             with np.errstate(divide='ignore', over='ignore'):  # where a variance says nothing, its value is missing
-                return 1 / (scales * scales * self._variances[:, pixels])
+                return 1 / self._scaled_variances(pixels)
         return None if self._frames.weights is None else np.asarray(self._frames.weights, 'f8')
+
+    def _scaled_variances(self, pixels: NDArray[np.intp] | slice) -> NDArray:
+        assert self._variances is not None
+        scales = 1.0 if self._frames.scales is None else np.asarray(self._frames.scales, 'f8')[:, None]
+        with np.errstate(over='ignore', invalid='ignore'):
+            return scales * scales * self._variances[:, pixels]
+
+    def _carried_variances(self, pixels: NDArray[np.intp] | slice) -> NDArray | None:
+        return self._scaled_variances(pixels) if self._recipe.carry else None
 
     def _in_rows(self, out: Combined, pixels: slice, values: NDArray, others: int) -> None:
         recipe, number = self._recipe, len(values)
@@ -376,8 +407,10 @@ class _Chunk:
         if self._frames.exposures is not None:
             found['exptime'] = np.sum(self._frames.exposures)
         with np.errstate(invalid='ignore', over='ignore'):
-            if recipe.maps & {'sigma', 'uncertainty'}:
+            if recipe.spreads:
                 found |= self._spread_in_rows(values, dropped, weights)
+            if recipe.carry:
+                found['uncertainty'] = _carried(self._scaled_variances(slice(None)), None, weights, recipe.method)
             if weights is None:
                 ours = self._overwrite or values is not self._raw
                 found['pixels'] = planes.reduce(values, recipe.method, dropped, recipe.fraction, overwrite=ours)
@@ -409,23 +442,39 @@ class _Chunk:
         counts = (np.count_nonzero(side & beyond, axis=1) for side in (low, high))
         return found, *counts
 
-    def _one_by_one(self, out: Combined, pixels: NDArray[np.intp], columns: NDArray, weights: NDArray | None) -> None:
-        recipe = self._recipe
+    def _one_by_one(self, out: Combined, singles: _Singles) -> None:
+        recipe, weights = self._recipe, singles.weights
         beside = None if weights is None else weights.T
-        by_image = weights is not None or 'exptime' in recipe.maps
-        sample, below, above = self._clipped(columns, by_image=by_image)
+        by_image = weights is not None or bool(self._maps_of_images)
+        sample, below, above = self._clipped(singles.columns, by_image=by_image)
         found = {'pixels': gathered.reduce(sample, recipe.method, recipe.fraction, beside), 'count': sample.count}
         found |= {'low': sample.low + below, 'high': sample.present - sample.high + above}
-        if recipe.maps & {'sigma', 'uncertainty'}:
+        if recipe.spreads:
             found['sigma'], _ = gathered.spread(sample)
             sigma, number = gathered.spread(sample, beside)
             with np.errstate(invalid='ignore', divide='ignore'):
                 found['uncertainty'] = sigma * _error_factor(recipe.method, number)
+        if recipe.carry:
+            found['uncertainty'] = _carried(singles.variances, sample.kept_images().T, weights, recipe.method)
         if 'exptime' in recipe.maps:
             found['exptime'] = sample.kept_images() @ np.asarray(self._frames.exposures, 'f8')
         out.rejected += int((sample.present - sample.count + below + above).sum())
         out.lost += int(np.count_nonzero(sample.count == 0))
-        _store(out, pixels, found)
+        _store(out, singles.pixels, found)
+
+
+def _carried(
+    variances: NDArray, kept: NDArray[np.bool_] | None, weights: NDArray | None, method: str
+) -> NDArray[np.float64]:
+    """Standard deviation of the results, (m,), from the variances of the values that are kept, (n, m); None: all."""
+    with np.errstate(invalid='ignore', divide='ignore', over='ignore'):
+        beside = 1.0 if weights is None else weights.reshape(len(variances), -1)
+        terms = variances * beside * beside
+        share = np.broadcast_to(beside, terms.shape) if kept is None else np.where(kept, beside, 0.0)
+        total = np.where(share != 0, terms, 0.0).sum(axis=0)
+        if method == 'sum':
+            return np.where(share.any(axis=0), np.sqrt(total), np.nan)
+        return (_MEDIAN_TO_MEAN if method == 'median' else 1.0) * np.sqrt(total) / share.sum(axis=0)
 
 
 def _store(out: Combined, pixels: NDArray[np.intp] | slice, found: dict[str, Any]) -> None:
