@@ -107,6 +107,31 @@ class Layout:
         )
 
 
+def cut_layout(image: Any) -> Layout:
+    """The part of an image that was asked for, as the pixels of one amplifier without an overscan.
+
+    Parameters
+    ----------
+    image : Image
+        The part.
+
+    Returns
+    -------
+    Layout
+        Of one amplifier.
+
+    Raises
+    ------
+    Failure
+        When the image has no rows and columns.
+    """
+    if len(image.shape) < 2:
+        raise Failure('the image has one axis; rows and columns are wanted', image.path)
+    shape = image.shape[-2:]
+    place = tuple(slice(0, length) for length in shape)
+    return Layout((Amplifier('', image.slices[-2:], None, place),), shape, 'the section')
+
+
 def find_layout(image: Any, wanted: Wanted) -> Layout:
     """Where the amplifiers of an image lie.
 

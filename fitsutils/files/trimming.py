@@ -159,6 +159,18 @@ def settle_sections(header: fits.Header, layout: Layout) -> None:
             header[key] = 0
 
 
+def drop_limits(header: fits.Header) -> None:
+    """Take out the cards that name the least and largest pixel, which are others now; the header is changed in place.
+
+    Parameters
+    ----------
+    header : Header
+        Of the product.
+    """
+    for key in ('DATAMIN', 'DATAMAX'):
+        header.remove(key, ignore_missing=True)
+
+
 def overscan_cards(
     fit: Any, guard: tuple[int, int], layout: Layout, windows: Sequence[Window], measured: Sequence[Any]
 ) -> list[tuple[str, Any, str]]:
@@ -185,7 +197,10 @@ def overscan_cards(
     """
     cards: list[tuple[str, Any, str]] = [('OSFIT', str(fit), 'how the overscan was taken off')]
     if measured:
-        cards += [('OSSTAT', fit.stat, 'of its pixels'), ('OSGUARD', f'{guard[0]},{guard[1]}', 'columns left out')]
+        cards += [
+            ('OSSTAT', fit.stat, 'of overscan pixels'),
+            ('OSGUARD', f'{guard[0]},{guard[1]}', 'overscan columns left out at its edges'),
+        ]
     if measured and fit.clip is not None:
         cards.append(('OSCLIP', float(fit.clip), 'sigma, beyond which overscan was left out'))
     for number, amplifier in enumerate(layout.amplifiers, 1):
@@ -197,8 +212,8 @@ def overscan_cards(
         cards += [
             (f'OSSEC{number}', words_of(windows[number - 1]), f'raw overscan{name}'),
             (f'OSLEV{number}', found.level, f'[adu] overscan level{name}'),
-            (f'OSSIG{number}', found.scatter, f'[adu] scatter of its pixels{name}'),
-            (f'OSRMS{number}', found.rms, f'[adu] scatter of its lines about the fit{name}'),
+            (f'OSSIG{number}', found.scatter, f'[adu] scatter of the overscan{name}'),
+            (f'OSRMS{number}', found.rms, f'[adu] rms of the overscan lines about the fit{name}'),
         ]
         if fit.clip is not None:
             cards.append((f'OSREJ{number}', found.rejected, f'overscan pixels left out{name}'))
@@ -208,7 +223,8 @@ def overscan_cards(
 def to_electrons(header: fits.Header, gains: Sequence[float], words: Sequence[str], names: Sequence[str]) -> None:
     """Say that the pixels are in electrons; the header is changed in place.
 
-    The keywords that the gains were taken from become 1: a later command that reads them takes electrons for what they are.
+    The keywords that the gains were taken from become 1, so that a later command that reads them does not
+    multiply again.
 
     Parameters
     ----------

@@ -41,12 +41,12 @@ class Turn(NamedTuple):
         Parameters
         ----------
         other : Turn
-            The second.
+            What is done afterwards.
 
         Returns
         -------
         Turn
-            Both in one.
+            All that is done.
         """
         axes = tuple(self.axes[axis] for axis in other.axes)
         signs = tuple(sign * self.signs[axis] for axis, sign in zip(other.axes, other.signs, strict=True))

@@ -7,7 +7,7 @@ whose overscan follows them.
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -20,6 +20,8 @@ KINDS = ('level', 'row', *CURVES, 'none')
 STATISTICS = ('median', 'mean')
 
 _DEGREE = 3  # of the pieces of a spline
+_GROUPS = 8  # of lines, whose means tell whether the level drifts
+_SURE = 6  # times their error
 _CHUNK = 1 << 17  # pixels worked on at a time: what is made of them stays in the processor's caches
 
 Window = tuple[slice, slice]
@@ -88,6 +90,25 @@ class Strip(NamedTuple):
     count: int
 
 
+class Part(NamedTuple):
+    """What one amplifier reads.
+
+    Attributes
+    ----------
+    data, place : (slice, slice)
+        Rows and columns of its pixels in the raw image, and in the joined one.
+    strip : Strip or None
+        Its overscan; None: nothing is taken off.
+    gain : float
+        Electrons per data number; 1 leaves the unit as it is.
+    """
+
+    data: Window
+    place: Window
+    strip: Strip | None = None
+    gain: float = 1.0
+
+
 class Measured(NamedTuple):
     """What an overscan gives.
 
@@ -104,6 +125,9 @@ class Measured(NamedTuple):
         Root mean square of the lines' values about the curve; NaN where there is no curve.
     used, rejected : int
         Overscan pixels used, and good ones that were clipped.
+    drift : float
+        By how much one level for all lines is wrong: from the least to the largest mean of eight groups of
+        lines; 0 where it is no more than six times the error of such a mean, or where the values follow the lines.
     """
 
     values: NDArray[np.float64]
@@ -112,6 +136,7 @@ class Measured(NamedTuple):
     rms: float
     used: int
     rejected: int
+    drift: float = 0.0
 
 
 def strip_beside(data: Window, bias: Window, fit: Fit, guard: tuple[int, int] = (0, 0)) -> Strip:
@@ -231,7 +256,17 @@ def _one_level(pixels: NDArray, count: int, fit: Fit) -> Measured:
         raise ValueError('the overscan has no good pixel')
     level = kept.median if fit.stat == 'median' else kept.mean
     scatter = math.sqrt(kept.moment(2, level) * kept.num / (kept.num - 1)) if kept.num > 1 else math.nan
-    return Measured(np.full(count, level), level, scatter, math.nan, kept.num, whole.num - kept.num)
+    drift = _drift(pixels, scatter)
+    return Measured(np.full(count, level), level, scatter, math.nan, kept.num, whole.num - kept.num, drift)
+
+
+def _drift(pixels: NDArray, scatter: float) -> float:
+    values = pixels.astype(np.float64)
+    groups = [group[np.isfinite(group)] for group in np.array_split(values, _GROUPS)]
+    means = [float(group.mean()) for group in groups if group.size]
+    drift = max(means) - min(means)
+    error = scatter / math.sqrt(max(values.size / _GROUPS, 1))
+    return drift if drift > _SURE * error else 0.0
 
 
 def _mean(values: NDArray) -> float:
@@ -367,29 +402,70 @@ def take_off(
             out[rows][~np.isfinite(out[rows])] = np.nan
 
 
-def result_type(pixels: NDArray) -> np.dtype:
-    """The float type that loses nothing of raw pixels.
+def trim(
+    planes: Iterable[NDArray], count: int, shape: tuple[int, int], parts: Sequence[Part], fit: Fit
+) -> tuple[NDArray, list[Measured]]:
+    """Take the overscan of each amplifier off its pixels, and join these.
 
     Parameters
     ----------
-    pixels : ndarray
-        Any real type.
+    planes : iterable of ndarray
+        Raw, of shape (ny, nx) and one real type: the planes of a cube, or the one of an image. Each has
+        an overscan of its own.
+    count : int
+        How many planes there are.
+    shape : (int, int)
+        Rows and columns of the joined image.
+    parts : sequence of Part
+        The amplifiers.
+    fit : Fit
+        What is made of the overscan.
 
     Returns
     -------
-    dtype
-        It is float32 for float32, and for integers that it holds exactly: all of 16 bits, those of 32 bits up to
-        2**24; else float64.
+    pixels : ndarray
+        Shape (count, *shape). It is float32 where that loses nothing of the raw pixels: float32, integers of 16 bits,
+        and those of 32 bits up to 2**24; else float64. Missing pixels are NaN.
+    measured : list of Measured
+        What the overscan of each amplifier with one gave, over all planes.
+
+    Raises
+    ------
+    ValueError
+        When an overscan has no good pixel, or too few lines for the curve.
 
     Examples
     --------
-    >>> result_type(np.array([262143], 'i4')), result_type(np.array([1 << 25], 'i4'))
-    (dtype('float32'), dtype('float64'))
+    >>> raw = np.array([[11, 12, 10, 10], [21, 22, 20, 20]], 'u2')
+    >>> data, bias = (slice(0, 2), slice(0, 2)), (slice(0, 2), slice(2, 4))
+    >>> fit = Fit('row')
+    >>> pixels, measured = trim([raw], 1, (2, 2), [Part(data, data, strip_beside(data, bias, fit))], fit)
+    >>> pixels
+    array([[[1., 2.],
+            [1., 2.]]], dtype=float32)
+    >>> measured[0].level
+    15.0
     """
-    if pixels.dtype.kind in 'iu' and pixels.size:
-        exact = 1 << np.finfo(np.float32).nmant + 1
-        return np.dtype('f4' if int(pixels.min()) >= -exact and int(pixels.max()) <= exact else 'f8')
-    return np.promote_types(pixels.dtype, 'f4')
+    out, exact = np.empty((count, *shape), np.float32), True
+    found: list[list[Measured]] = [[] for part in parts if part.strip is not None]
+    for number, raw in enumerate(planes):
+        if number == 0:
+            out = out.astype(np.promote_types(raw.dtype, np.float32), copy=False)
+        exact = exact and _float32_holds(raw)
+        measured = [None if part.strip is None else measure(raw, part.strip, fit) for part in parts]
+        for part, each in zip(parts, measured, strict=True):
+            values, axis = (None, 0) if each is None else (each.values, part.strip.axis)
+            take_off(raw[part.data], values, out=out[number][part.place], axis=axis, gain=part.gain)
+        for kept, each in zip(found, filter(None, measured), strict=True):
+            kept.append(each)
+    return out.astype(np.float32, copy=False) if exact else out, [pooled(each) for each in found]
+
+
+def _float32_holds(raw: NDArray) -> bool:
+    if raw.dtype.kind not in 'iu':
+        return raw.dtype.itemsize <= 4
+    most = 1 << np.finfo(np.float32).nmant + 1
+    return raw.dtype.itemsize <= 2 or (int(raw.min()) >= -most and int(raw.max()) <= most)
 
 
 def pooled(planes: Sequence[Measured]) -> Measured:
@@ -418,4 +494,20 @@ def pooled(planes: Sequence[Measured]) -> Measured:
     rms = float(np.sqrt(np.mean([each.rms**2 for each in planes])))
     values = np.mean([each.values for each in planes], axis=0)
     used, rejected = sum(each.used for each in planes), sum(each.rejected for each in planes)
-    return Measured(values, level, scatter, rms, used, rejected)
+    return Measured(values, level, scatter, rms, used, rejected, max(each.drift for each in planes))
+
+
+def lines_without(measured: Measured) -> int:
+    """How many lines have no overscan pixel to go by.
+
+    Parameters
+    ----------
+    measured : Measured
+        What an overscan gave.
+
+    Returns
+    -------
+    int
+        Lines whose value is NaN.
+    """
+    return int(np.count_nonzero(np.isnan(measured.values)))
