@@ -174,8 +174,7 @@ def _refuse_contradictions(args: argparse.Namespace) -> None:
     rules = [
         (args.section is not None and bool(where or how or args.trim or args.fit),
          '--section takes no overscan: not with --overscan, --trim, --amp, --preset, --fit, --stat, --clip or --guard'),
-        (len(where) > 1 and args.amplifiers != [], f'{" and ".join(where)} exclude each other'),
-        (len(where) > 1, '--overscan and --preset exclude each other'),
+        (len(where) > 1, f'{" and ".join(where)} exclude each other'),
         (kind == 'none' and bool(how), f'--fit none takes no overscan: not with --{how[0] if how else ""}'),
         (kind == 'none' and args.overscan is not None, '--fit none takes no overscan: not with --overscan'),
         (args.clip is not None and not 0 < args.clip < math.inf, '--clip takes a number of sigma above 0'),
@@ -323,11 +322,12 @@ def _words(task: _Task, args: argparse.Namespace, measured: Sequence[Any] = ()) 
 def _report(task: _Task, result: _Result, args: argparse.Namespace, job: cli.Job) -> None:
     for line in _words(task, args, result.measured):
         job.detail(f'{task.output}: {line}')
-    for number, each in enumerate(result.measured, 1):
-        if lines := pixels.overscan.lines_without(each):
-            job.say(f'{task.output}: {lines} rows or columns have no good overscan pixel: NaN')
-        if each.drift > each.scatter:
-            job.say(f'{task.output}: the overscan {number} drifts by {each.drift:.3g}: --fit row or a curve follows it')
+    lines = sum(map(pixels.overscan.lines_without, result.measured))
+    if lines:
+        job.say(f'{task.output}: {lines} rows or columns have no good overscan pixel: NaN')
+    drifts = [f'{each.drift:.3g}' for each in result.measured if each.drift > each.scatter]
+    if drifts:
+        job.say(f'{task.output}: the overscan drifts by {" and ".join(drifts)} adu: --fit row or a curve follows it')
 
 
 def main(argv: Sequence[str] | None = None) -> int:

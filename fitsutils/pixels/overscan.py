@@ -446,11 +446,11 @@ def trim(
     >>> measured[0].level
     15.0
     """
-    out, exact = np.empty((count, *shape), np.float32), True
+    out, exact = np.empty(0), True
     found: list[list[Measured]] = [[] for part in parts if part.strip is not None]
     for number, raw in enumerate(planes):
         if number == 0:
-            out = out.astype(np.promote_types(raw.dtype, np.float32), copy=False)
+            out = np.empty((count, *shape), np.promote_types(raw.dtype, np.float32))
         exact = exact and _float32_holds(raw)
         measured = [None if part.strip is None else measure(raw, part.strip, fit) for part in parts]
         for part, each in zip(parts, measured, strict=True):
