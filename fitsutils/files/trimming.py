@@ -213,7 +213,7 @@ def overscan_cards(
             (f'OSSEC{number}', words_of(windows[number - 1]), f'raw overscan{name}'),
             (f'OSLEV{number}', found.level, f'[adu] overscan level{name}'),
             (f'OSSIG{number}', found.scatter, f'[adu] scatter of the overscan{name}'),
-            (f'OSRMS{number}', found.rms, f'[adu] rms of the overscan lines about the fit{name}'),
+            (f'OSRMS{number}', found.rms, f'[adu] rms about the fit{name}'),
         ]
         if fit.clip is not None:
             cards.append((f'OSREJ{number}', found.rejected, f'overscan pixels left out{name}'))
@@ -239,7 +239,7 @@ def to_electrons(header: fits.Header, gains: Sequence[float], words: Sequence[st
     """
     header['BUNIT'] = ('electron', 'unit of the pixels')
     for number, gain in enumerate(gains, 1):
-        header[f'OSGAIN{number}'] = (float(gain), '[electron/adu] the pixels were multiplied by it')
+        header[f'OSGAIN{number}'] = (float(gain), '[electron/adu] gain that was applied')
     for word in words:
         if headers.as_number(word) is not None:
             continue
