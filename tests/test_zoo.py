@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from fitsutils.commands import combine_fits, display_fits, img_arith, img_log, img_rename, img_stats
+from fitsutils.commands import combine_fits, display_fits, img_arith, img_log, img_rename, img_stats, img_trim
 from fitsutils.errors import Failure, FileWarning
 from fitsutils.files import reader
 from fitsutils.files.inputs import Reference
@@ -86,6 +86,21 @@ def test_arithmetic(capsys, path, pixels_of):
 @every_file
 def test_packed_products(capsys, path):
     outcome(capsys, img_arith, path, '+', '0', '-o', 'out.fits.fz')
+
+
+@every_file
+def test_trimming(capsys, path):
+    """As the headers say: only that of an LSST amplifier says where its overscan is."""
+    outcome(capsys, img_trim, path, '-o', 'out.fits', works=path.name == 'lsst_imsim_amp.fits.gz')
+
+
+@every_file
+def test_turning(capsys, path):
+    """Cut, mirrored and rotated, every image is a good file, and its header follows (the fixture `verified`)."""
+    works = path.name not in NO_IMAGE and path.name != 'midas_tst0008.mt'  # which has one axis
+    outcome(
+        capsys, img_trim, path, '--section', '[*,*]', '--flip', 'x', '--rotate', '90', '-o', 'out.fits', works=works
+    )
 
 
 @every_file
