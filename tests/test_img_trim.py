@@ -294,8 +294,8 @@ class TestElectrons:
             fits.setval('b.0001.fits', 'EGAIN', value=1.2)
         run('b.0001.fits', *AMPS, '--gain', word, '-o', 'out.fits')
         raw = night['b.0001.fits'].astype('f8')
-        wanted = [gain * (raw[:, pixels] - np.median(raw[:, over]))
-                  for pixels, over, gain in zip((LEFT, RIGHT), (OVER_LEFT, OVER_RIGHT), gains, strict=True)]  # fmt: skip
+        halves = zip((LEFT, RIGHT), (OVER_LEFT, OVER_RIGHT), gains, strict=True)
+        wanted = [gain * (raw[:, pixels] - np.median(raw[:, over])) for pixels, over, gain in halves]
         np.testing.assert_array_equal(pixels_of('out.fits'), np.hstack(wanted).astype('f4'))
         header = fits.getheader('out.fits')
         assert (header['BUNIT'], header['OSGAIN1'], header['OSGAIN2']) == ('electron', *gains)
@@ -437,12 +437,12 @@ class TestRefusals:
             (['b.0001.fits', *AMPS, '--section', '[1:2,*]', '-o', 'o.fits'], 2, '--section takes no overscan'),
             (['b.0001.fits', '--section', '[1:45,*]', '-o', 'o.fits'], 1, 'goes beyond the image'),
             (['b.0001.fits', '--section', '[1:2,*]', '--clip', '3', '-o', 'o.fits'], 2, '--section takes no'),
-            (['b.0001.fits', *AMPS, '--fit', 'none', '--guard', '1', '-o', 'o.fits'], 2, '--fit none takes no overscan'),
+            (['b.0001.fits', *AMPS, '--fit', 'none', '--guard', '1', '-o', 'o.fits'], 2, '--fit none takes no'),
             (['b.0001.fits', '--overscan', '[1:2,*]', '--fit', 'none', '-o', 'o.fits'], 2, '--fit none takes no'),
             (['b.0001.fits', *AMPS, '--fit', 'cubic', '-o', 'o.fits'], 2, "'cubic' is not level, row, poly:N"),
             (['b.0001.fits', *AMPS, '--fit', 'spline:0', '-o', 'o.fits'], 2, "'spline:0' is not"),
             (['b.0001.fits', *AMPS, '--fit', 'poly', '-o', 'o.fits'], 2, "'poly' is not"),
-            (['b.0001.fits', *AMPS, '--fit', 'poly:30', '-o', 'o.fits'], 1, 'a fit poly:30 has 31 terms, and 30 lines'),
+            (['b.0001.fits', *AMPS, '--fit', 'poly:30', '-o', 'o.fits'], 1, 'poly:30 has 31 terms, and the over'),
             (['b.0001.fits', *AMPS, '--clip', '0', '-o', 'o.fits'], 2, '--clip takes a number of sigma above 0'),
             (['b.0001.fits', *AMPS, '--clip', 'nan', '-o', 'o.fits'], 2, '--clip takes a number of sigma above 0'),
             (['b.0001.fits', *AMPS, '--guard', '3,3', '-o', 'o.fits'], 1, 'a guard of 3 and 3 leaves nothing'),
@@ -454,8 +454,8 @@ class TestRefusals:
             (['b.0001.fits', *AMPS, '--gain', '-2', '-o', 'o.fits'], 1, '--gain -2: it is above 0'),
             (['b.0001.fits', *AMPS, '--gain', 'OBJECT', '-o', 'o.fits'], 1, "OBJECT = 'M1' is not a number"),
             (['b.0001.fits', *AMPS, '--gain', ',', '-o', 'o.fits'], 2, '--gain and --rdnoise take numbers or keywords'),
-            (['b.0001.fits', '--section', '[*,*]', '--gain', '2', '--rdnoise', 'overscan', '--uncertainty', '-o', 'o.fits'], 2,
-             '--rdnoise overscan needs an overscan'),
+            (['b.0001.fits', '--section', '[*,*]', '--gain', '2', '--rdnoise', 'overscan', '--uncertainty',
+              '-o', 'o.fits'], 2, '--rdnoise overscan needs an overscan'),
             (['b.0001.fits', *AMPS, '--rotate', '45', '-o', 'o.fits'], 2, 'invalid choice'),
             (['b.0001.fits', *AMPS, '--dtype', 'uint8', '-o', 'o.fits'], 1, 'do not fit into uint8'),
             (['b.0001.fits', *AMPS], 2, '-o'),

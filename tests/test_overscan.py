@@ -278,8 +278,14 @@ class TestCurves:
 
     @pytest.mark.parametrize('fit', [Fit('poly', NY), Fit('spline', NY), Fit('chebyshev', 99)])
     def test_too_few_lines(self, fit):
-        with pytest.raises(ValueError, match=r'terms, and 23 lines'):
-            measure(frame(), strip_beside(DATA, BIAS, fit), fit)
+        with pytest.raises(ValueError, match=r'terms, and the overscan 23 rows'):
+            strip_beside(DATA, BIAS, fit)
+
+    def test_too_few_lines_with_a_pixel(self):
+        image, fit = frame(12, 'f4'), Fit('poly', 3)
+        image[3:, NX:] = np.nan
+        with pytest.raises(ValueError, match='4 terms, and 3 lines have an overscan to fit'):
+            measure(image, strip_beside(DATA, BIAS, fit), fit)
 
     def test_lines_that_do_not_determine_a_spline(self):
         image = frame(12, 'f4')

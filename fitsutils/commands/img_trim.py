@@ -99,7 +99,7 @@ def build_parser() -> cli.Parser:
     parser.add_argument('--flip', choices=('x', 'y', 'both'), help='then turn these axes round')
     parser.add_argument('--rotate', type=int, choices=(90, 180, 270), help='then rotate, counter-clockwise')
     parser.add_argument('--force-again', action='store_true', help='also what is trimmed, or in electrons, already')
-    parser.share('dry-run', 'dtype', 'compress', 'set', 'hdu', 'null', 'checksum', 'max-size', 'progress')
+    parser.share('dry-run', 'dtype', 'compress', 'set', 'hdu', 'long-null', 'checksum', 'max-size', 'progress')
     return parser
 
 

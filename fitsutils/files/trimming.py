@@ -1,6 +1,5 @@
 """The header of an image whose overscan was taken off: what is no longer true goes, what was done is said."""
 
-import math
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -217,7 +216,12 @@ def overscan_cards(
         ]
         if fit.clip is not None:
             cards.append((f'OSREJ{number}', found.rejected, f'overscan pixels left out{name}'))
-    return [card for card in cards if not isinstance(card[1], float) or math.isfinite(card[1])]
+    return [(key, _rounded(said), comment) for key, said, comment in cards if said == said]  # not NaN
+
+
+def _rounded(said: Any) -> Any:
+    """A number to the eight digits that mean something; the last ones of a fit are the machine's."""
+    return float(f'{said:.8g}') if isinstance(said, float) else said
 
 
 def to_electrons(header: fits.Header, gains: Sequence[float], words: Sequence[str], names: Sequence[str]) -> None:
