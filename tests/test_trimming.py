@@ -98,11 +98,17 @@ class TestNumbers:
             (['NOSUCH'], 'keyword NOSUCH is missing'),
             (['OBJECT'], "keyword OBJECT = 'M1' is not a number"),
             (['nan'], 'keyword NAN is missing'),
+            (['-1'], '--gain -1: it must be 0 or more'),
         ],
     )
     def test_refusals(self, opened, words, match):
         with pytest.raises(Failure, match=match):
             trimming.numbers_for(words, ['A', 'B'], opened(OBJECT='M1'), '--gain')
+
+    def test_zero(self, opened):
+        assert trimming.numbers_for(['0'], [''], opened(), '--rdnoise') == [0]
+        with pytest.raises(Failure, match='--gain 0: it must be above 0'):
+            trimming.numbers_for(['0'], [''], opened(), '--gain', zero=False)
 
 
 class TestSections:

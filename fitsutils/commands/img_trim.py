@@ -18,7 +18,7 @@ included, * for a whole axis: [61:2100,21:2032]. They come from, in this order
 --trim keeps no more than this part of the pixels; a part behind the file's
 name, file.fits[x1:x2,y1:y2], does the same. When nothing is known, a value is
 UNKNOWN, or a section leaves the image, that is an error. --dry-run shows what
-would be taken. --preset FILE adds lines to the table, which come first:
+would be taken. --preset FILE adds lines to the table, before the others:
   NAME KEYWORD=PATTERN XBINxYBIN NAXIS1xNAXIS2 GUARD DATA:BIAS...
   mycam INSTRUME=my*cam 1x1 2148x* 7,10 [1:1024,*]:[2049:2098,*] ...
 
@@ -65,7 +65,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from fitsutils import cli, files, pixels
-from fitsutils.errors import Failure, UsageError, refusing
+from fitsutils.errors import UsageError, refusing
 
 _FIT = re.compile(r'(level|row|none)\Z|(poly|chebyshev|legendre|spline):(\d{1,3})\Z')
 _GUARD = re.compile(r'(\d{1,6})(?:,(\d{1,6}))?\Z')
@@ -229,9 +229,11 @@ def _task(image: Any, output: str, wanted: Any, fit: Any, args: argparse.Namespa
     if not args.force_again and args.gain:
         files.trimming.refuse_electrons(image)
     layout = files.detector.cut_layout(image) if wanted is None else files.detector.find_layout(image, wanted)
-    gains = _numbers(args.gain or ['1'], layout, image, '--gain', zero=False)
-    noises = [] if args.rdnoise in (None, [_FROM_OVERSCAN]) else _numbers(args.rdnoise, layout, image, '--rdnoise')
-    parts = []
+    names = [amplifier.name for amplifier in layout.amplifiers]
+    gains = files.trimming.numbers_for(args.gain or ['1'], names, image, '--gain', zero=False)
+    noises, parts = [], []
+    if args.rdnoise not in (None, [_FROM_OVERSCAN]):
+        noises = files.trimming.numbers_for(args.rdnoise, names, image, '--rdnoise')
     with refusing(layout.source, image.path):
         for amplifier, gain in zip(layout.amplifiers, gains, strict=True):
             strip = amplifier.bias and pixels.overscan.strip_beside(
@@ -242,15 +244,6 @@ def _task(image: Any, output: str, wanted: Any, fit: Any, args: argparse.Namespa
     if wanted is not None:
         image = image.of_planes(*(slice(0, length) for length in image.full_shape[-2:]))
     return _Task(image, layout, parts, noises, output)
-
-
-def _numbers(words: Sequence[str], layout: Any, image: Any, option: str, *, zero: bool = True) -> list[float]:
-    names = [amplifier.name for amplifier in layout.amplifiers]
-    found = files.trimming.numbers_for(words, names, image, option)
-    for number in found:
-        if number < 0 or (number == 0 and not zero):
-            raise Failure(f'{option} {number:g}: it is {"not below" if zero else "above"} 0', image.path)
-    return found
 
 
 def _trimmed(task: _Task, fit: Any, args: argparse.Namespace) -> _Result:

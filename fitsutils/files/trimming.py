@@ -64,7 +64,7 @@ def refuse_electrons(image: Any) -> None:
         raise Failure(f'it is in electrons already: {said}; --force-again multiplies all the same', image.path)
 
 
-def numbers_for(words: Sequence[str], names: Sequence[str], image: Any, what: str) -> list[float]:
+def numbers_for(words: Sequence[str], names: Sequence[str], image: Any, what: str, *, zero: bool = True) -> list[float]:
     """A number of each amplifier, from an option.
 
     Parameters
@@ -78,16 +78,18 @@ def numbers_for(words: Sequence[str], names: Sequence[str], image: Any, what: st
         The image.
     what : str
         The option, for messages.
+    zero : bool
+        Whether 0 will do.
 
     Returns
     -------
     list of float
-        Finite.
+        Finite, not negative.
 
     Raises
     ------
     Failure
-        When there are more or fewer words than amplifiers, or a keyword has no number.
+        When there are more or fewer words than amplifiers, a keyword has no number, or a number is too small.
     """
     if len(words) not in (1, len(names)):
         raise Failure(f'{what} gives {len(words)} numbers, and there are {len(names)} amplifiers', image.path)
@@ -98,6 +100,8 @@ def numbers_for(words: Sequence[str], names: Sequence[str], image: Any, what: st
             own = word.upper() + name
             there = name and headers.value(image.keywords, own) is not None
             number = headers.needed_number(image.keywords, own if there else word, image.path)
+        if number < 0 or (number == 0 and not zero):
+            raise Failure(f'{what} {number:g}: it must be {"0 or more" if zero else "above 0"}', image.path)
         found.append(number)
     return found
 
