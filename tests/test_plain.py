@@ -31,6 +31,7 @@ EDITS = st.one_of(
     st.tuples(st.just('set'), st.sampled_from(KEYS), VALUES),
     st.tuples(st.just('set'), st.sampled_from(KEYS), st.tuples(VALUES, TEXTS.map(str.strip))),
     st.tuples(st.just('delete'), st.sampled_from([*KEYS, 'COMMENT', 'HISTORY']), st.none()),
+    st.tuples(st.just('remove'), st.sampled_from(KEYS), st.none()),
     st.tuples(st.just('history'), st.none(), st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=170)),
     st.tuples(st.just('append'), st.sampled_from(['NEW', 'COMMENT']), st.just('x')),
 )
@@ -46,6 +47,8 @@ def edit(header, what, key, value):
         header[key] = value
     elif what == 'history':
         header.add_history(value)
+    elif what == 'remove':
+        header.remove(key, ignore_missing=True)
     elif what == 'append':
         header.append(fits.Card(key, value))
     elif key in header:
@@ -116,7 +119,7 @@ def test_a_copy_is_another_header():
     del copy['OBJECT']
     assert header['GAIN'] == 1.5
     assert header.count('OBJECT') == 2
-    for missing in (header.__getitem__, header.__delitem__):
+    for missing in (header.__getitem__, header.__delitem__, header.remove):
         with pytest.raises(KeyError):
             missing('MISSING')
     assert header.get('MISSING', 5) == 5

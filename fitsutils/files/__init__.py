@@ -4,8 +4,10 @@ import importlib
 import types
 
 __all__ = [
+    'amplifiers',
     'cards',
     'checksum',
+    'detector',
     'hdus',
     'header',
     'inputs',
@@ -18,6 +20,7 @@ __all__ = [
     'pictures',
     'placing',
     'plain',
+    'presets',
     'provenance',
     'reader',
     'renaming',
@@ -25,6 +28,8 @@ __all__ = [
     'stack',
     'stored',
     'table',
+    'trimming',
+    'turning',
     'writer',
 ]
 

@@ -235,6 +235,27 @@ class PlainHeader:
             raise KeyError(key)
         self._cards = [card for card in self._cards if card.keyword != key.upper()]
 
+    def remove(self, key: str, *, ignore_missing: bool = False) -> None:
+        """Take the first card of a keyword out.
+
+        Parameters
+        ----------
+        key : str
+            The keyword.
+        ignore_missing : bool
+            Whether there may be no such card.
+
+        Raises
+        ------
+        KeyError
+            When there is none and it is not ignored.
+        """
+        place = self._place(key)
+        if place is not None:
+            del self._cards[place]
+        elif not ignore_missing:
+            raise KeyError(key)
+
     def add_history(self, text: str) -> None:
         """Add HISTORY cards behind those that are there.
 
