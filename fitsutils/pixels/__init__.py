@@ -5,11 +5,13 @@ import types
 
 __all__ = [
     'arithmetic',
+    'badpixels',
     'combining',
     'gathered',
     'likeness',
     'planes',
     'rejection',
+    'response',
     'scaling',
     'sorting',
     'stats',
