@@ -136,15 +136,15 @@ def _plan(args: argparse.Namespace) -> list[_Task]:
     references = files.inputs.expand(args.images, null=args.null)
     paths = [reference.path for reference in references]
     outputs = files.naming.output_names(paths, args.output, prefix=args.prefix, compress=args.compress)
-    plots = _plot_names(paths, args.plot)
+    pictures = _plot_names(paths, args.plot)
     mask = files.reader.open_mask(args.mask)
     todo = files.output.check_outputs(
-        [*outputs, *plots], paths + ([mask.path] if mask else []),
+        [*outputs, *pictures], paths + ([mask.path] if mask else []),
         force=args.force, skip_existing=args.skip_existing, new_folder=args.output)  # fmt: skip
-    wanted = [name if is_wanted else None for name, is_wanted in zip([*outputs, *plots], todo, strict=True)]
+    wanted = [name if is_wanted else None for name, is_wanted in zip([*outputs, *pictures], todo, strict=True)]
     tasks = []
     for place, reference in enumerate(references):
-        names = wanted[place], wanted[len(outputs) + place] if plots else None
+        names = wanted[place], wanted[len(outputs) + place] if pictures else None
         if any(names):
             image = files.reader.open_image(reference, hdu, keywords=('DISPAXIS',))
             tasks.append(_task(image, mask, args, *names))
@@ -155,7 +155,7 @@ def _plot_names(paths: list[str], plot: str | None) -> list[str]:
     if plot is None:
         return []
     names = files.pictures.output_names(paths, plot, '.png')
-    if not names[0].lower().endswith(files.pictures.STILL):
+    if not names[0].lower().endswith(plots.response.KINDS):
         raise UsageError(f'--plot {plot}: .png or .pdf is wanted')
     return names
 
@@ -209,17 +209,22 @@ def _oriented(image: Any, axis: str) -> Any:
 def _parts(task: _Task, found: Any, fit: Any, args: argparse.Namespace, cards: list[tuple[str, Any]]) -> list[Any]:
     """The HDUs: flat, masks, table, uncertainty."""
     lines = [f'{task.image.name}: {_words(fit)} along {task.axis}, residual rms {found.lamp.rms:.3g}']
+    lines += [f'mask {task.mask.name}'] if task.mask else []
     header = files.header.product(task.image, 'flat_response', lines, [*_cards(task, found, fit, args), *cards])
     kind = args.dtype or 'float32'
-    images = {'FLAT': found.flat.astype(kind), 'LIT': found.lit.astype('u1'), 'BADPIX': found.bad.astype('u1')}
+    images = {'FLAT': found.flat, 'LIT': found.lit.astype('u1'), 'BADPIX': found.bad.astype('u1')}
     if task.uncertainty is not None:
         image, form = task.uncertainty
         sigma = pixels.response.sigma_of(_oriented(_read(image, args), task.axis), form)
-        images['UNCERT'] = found.uncertainty(sigma).astype(kind)
+        images['UNCERT'] = found.uncertainty(sigma)
     parts: list[Any] = []
     for name, image in images.items():
         head = header if name == 'FLAT' else files.provenance.map_header(name, header)
-        parts.append((_oriented(image, task.axis), head))
+        if name == 'UNCERT':
+            head['EXTNAME'] = (name, 'standard deviation of FLAT')
+        with refusing(f'{name} in {kind}', task.output):
+            stored = image if image.dtype == 'u1' else pixels.arithmetic.as_type(image, kind)
+        parts.append((_oriented(stored, task.axis), head))
     lamp, number = found.lamp, range(1, len(found.lamp.used) + 1)
     columns = {'pixel': number, 'data': lamp.spectrum, 'fit': lamp.curve, 'used': lamp.used}
     parts.insert(3, files.writer.table('RESPONSE', columns, {'pixel': 'pix'}))
@@ -277,7 +282,7 @@ def _report(task: _Task, found: Any, job: cli.Job) -> None:
         f'{name}: {found.lit.any(axis=1).sum()} lit rows, residual rms {lamp.rms:.3g}, {found.bad.sum()} bad pixels'
     )
     if dark := pixels.stats.distribution(lamp.curve).nbad:
-        job.say(f'{name}: the lamp has no light at {dark} ends of {len(lamp.used)} points of its spectrum: 1 there')
+        job.say(f'{name}: {dark} of {len(lamp.used)} points at the ends of the spectrum have no light: FLAT is 1 there')
     if lost := pixels.stats.distribution(found.flat).nbad:
         job.say(f'{name}: {lost} pixels of the lit part have no value: NaN')
 

@@ -16,8 +16,8 @@ from fitsutils.pixels import badpixels
 METHODS = ('poly', 'spline', 'median')
 ORDERS = {'poly': 7, 'spline': 25, 'median': 101}  # what `Fit.order` is where nobody says
 
-# A value this far, as a part of it, from what it should be is a defect, a line or a trail, and not the lamp.
-_FAR = 0.5
+_HOT, _DEAD = 1.5, 0.1  # times what a lit pixel should be: there is something other than the lamp's light
+_FAR = 0.5  # a point of the spectrum this far, as a part of it, from its neighbours is a dead column or a line
 # Points among which a residual is judged: what is narrower than half of them may be clipped, what is broader stays.
 _AROUND = 51
 _ROUNDS = 20  # of clipping; fits settle after two or three
@@ -184,8 +184,8 @@ def flat_response(
     where = rows[:, None] & reached
     with np.errstate(over='ignore', invalid='ignore'):
         divided = np.where(np.isfinite(values), values, np.nan) / np.where(reached, lamp.curve, np.inf)
-    level = _level(divided[where & good])
-    divided /= level
+        level = _level(divided[where & good])
+        divided /= level
     wrong = badpixels.deviant(np.where(good, divided, np.nan), bad)
     return Response(np.where(where, divided, 1.0), where, wrong, profile, lamp, level)
 
@@ -265,7 +265,7 @@ def slit_profile(flat: NDArray, good: Marks | None = None) -> Values:
         before = known
         with np.errstate(invalid='ignore', divide='ignore'):
             spectrum = np.nan_to_num(values.sum(axis=0) / (known @ counted), nan=0.0, posinf=0.0, neginf=0.0)
-            light = values.sum(axis=1) / (counted @ spectrum)
+            light = values.sum(axis=1) / (counted @ spectrum.clip(0))
         known = np.where(np.isfinite(light), light, 0.0)
         if counted.all() or np.abs(known - before).max() <= 1e-6 * np.abs(known).max():
             break
@@ -332,8 +332,8 @@ def mean_spectrum(flat: NDArray, good: Marks, profile: Values) -> tuple[Values, 
     Notes
     -----
     ``sum(flat) / sum(profile)`` over the good pixels, times the mean of the profile: the mean where there are no gaps,
-    and where there are it does not matter in which rows. Pixels that are further than half from the median of
-    ``flat / profile``, hot ones for instance, are left out.
+    and where there are it does not matter in which rows. Pixels above 1.5 or below 0.1 times the column's median of
+    ``flat / profile`` are left out: hot and dead ones, but not those at the ends of a slit that is a little tilted.
 
     Examples
     --------
@@ -345,7 +345,7 @@ def mean_spectrum(flat: NDArray, good: Marks, profile: Values) -> tuple[Values, 
     light, counted = profile[rows, None], good[rows]
     values = np.where(counted, flat[rows], np.nan)
     middle = _column_medians(values / light) * light
-    counted = counted & ~(np.abs(values - middle) > _FAR * np.abs(middle))
+    counted = counted & ~((values > _HOT * middle) | (values < _DEAD * middle))
     total = (light * counted).sum(axis=0)
     with np.errstate(invalid='ignore', divide='ignore'):
         spectrum = np.where(counted, values, 0.0).sum(axis=0) / total * light.mean()
@@ -368,39 +368,33 @@ def smoothed(values: NDArray, box: int) -> Values:
     Parameters
     ----------
     values : ndarray
-        Shape (n,). NaN is left out.
+        Shape (n,). Straight lines bridge what is NaN.
     box : int
         How many neighbours, odd.
 
     Returns
     -------
     ndarray of float64
-        Shape (n,). A straight line comes out as it was, to its first and last point; NaN where
-        there is nothing to average.
+        Shape (n,). A straight line comes out as it was, to its first and last point; NaN before the first and behind
+        the last value that is none.
 
     Notes
     -----
     The curve is reflected in its first and last point. With zeros beyond the ends, the first points would come out at
-    3/5 and 4/5 of their value; with the last value repeated, off by a whole step of the slope.
+    3/5 and 4/5 of their value; with the last value repeated, off by more than half a step of the slope.
 
     Examples
     --------
-    >>> smoothed(np.array([1.0, 2.0, 3.0, np.nan, 5.0, 6.0]), 3)
-    array([1. , 2. , 2.5, 4. , 5.5, 6. ])
+    >>> smoothed(np.array([1.0, 2.0, 3.0, np.nan, 5.0, 9.0]), 3)
+    array([1., 2., 3., 4., 6., 9.])
     """
-    known = np.isfinite(values)
-    places = np.flatnonzero(known)
-    if not places.size:
-        return np.full(len(values), np.nan)
-    half = box // 2
-    inner = np.asarray(values, 'f8')[places[0] : places[-1] + 1]
-    wide = np.pad(inner, half, mode='reflect', reflect_type='odd') if len(inner) > 1 else np.pad(inner, half, 'edge')
-    there = np.isfinite(wide)
-    window = np.ones(box)
-    count = np.convolve(there, window, 'valid')
+    places = np.flatnonzero(np.isfinite(values))
     out = np.full(len(values), np.nan)
-    with np.errstate(invalid='ignore'):
-        out[places[0] : places[-1] + 1] = np.convolve(np.where(there, wide, 0.0), window, 'valid') / count
+    if places.size:
+        inner = np.interp(_between(places), places, values[places])
+        # One value has no slope to go on with.
+        wide = np.pad(inner, box // 2, mode='reflect', reflect_type='odd') if len(inner) > 1 else inner.repeat(box)
+        out[places[0] : places[-1] + 1] = np.convolve(wide, np.full(box, 1 / box), 'valid')
     return out
 
 
@@ -496,7 +490,7 @@ def _spline(x: NDArray, y: Values, weight: Values, points: NDArray, fit: Fit) ->
 
 def _median(x: NDArray, y: Values, weight: Values, points: NDArray, fit: Fit) -> Values:
     """A running median of the points, its steps averaged, and a straight line through gaps."""
-    return np.interp(_between(points), x, smoothed(_running_median(y, fit.order), fit.box))
+    return smoothed(np.interp(_between(points), x, _running_median(y, fit.order)), fit.box)
 
 
 def _between(points: NDArray) -> Values:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from fitsutils.plots import page
 
+KINDS = ('.png', '.pdf')
 _WIDTH, _DPI = 1000, 100.0  # pixels; pixels per inch
 _STEEP = 20  # a spectrum that varies by more is drawn on a logarithmic axis
 _OUTER = 0.002  # share of the residuals at either end that may lie beyond the axis
