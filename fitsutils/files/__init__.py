@@ -4,8 +4,10 @@ import importlib
 import types
 
 __all__ = [
+    'amplifiers',
     'cards',
     'checksum',
+    'detector',
     'hdus',
     'header',
     'inputs',
@@ -16,6 +18,7 @@ __all__ = [
     'perframe',
     'pictures',
     'placing',
+    'presets',
     'provenance',
     'reader',
     'renaming',
@@ -23,6 +26,8 @@ __all__ = [
     'stack',
     'stored',
     'table',
+    'trimming',
+    'turning',
     'writer',
 ]
 

@@ -547,11 +547,78 @@ def is_structural(key: str) -> bool:
     return _STRUCTURAL.match(key) is not None
 
 
+# Sections that count the image's own pixels: of one amplifier, and with the amplifier's name behind them.
+_SECTION = re.compile(r'((DATA|TRIM|BIAS)SEC[A-Z1-9]?|[ABDT]SEC(\d\d?|[A-Z]))\Z')
+# Sections that count the detector's pixels, and those of the image that they go with.
+_ON_DETECTOR = re.compile(r'(?:(CCDSEC|DETSEC)([A-Z1-9]?)|(CSEC)(\d\d?|[A-Z]))\Z')
+_ENDS = re.compile(r'\s*\[\s*(\d+)\s*:\s*(\d+)\s*,\s*(\d+)\s*:\s*(\d+)\s*\]\s*')
+
+
+def is_section(key: str) -> bool:
+    """Whether a keyword names a part of the image in terms of the image's own pixels.
+
+    Parameters
+    ----------
+    key : str
+        The keyword, in capitals.
+
+    Returns
+    -------
+    bool
+        True for DATASEC, TRIMSECA, BSEC11 and their like; not for CCDSEC, which counts pixels of the detector.
+
+    Examples
+    --------
+    >>> [is_section(key) for key in ('BIASSEC', 'DSEC11', 'CCDSEC', 'TSEC')]
+    [True, True, False, False]
+    """
+    return _SECTION.match(key) is not None
+
+
+def is_on_detector(key: str) -> bool:
+    """Whether a keyword names the part of the detector that the image, or an amplifier's part of it, shows.
+
+    Parameters
+    ----------
+    key : str
+        The keyword, in capitals.
+
+    Returns
+    -------
+    bool
+        True for CCDSEC, DETSEC, CCDSECA, CSEC11 and their like.
+    """
+    return _ON_DETECTOR.match(key) is not None
+
+
+def section_ends(header: fits.Header, key: str) -> tuple[tuple[int, int], tuple[int, int]] | None:
+    """First and last pixel of a section along x and y, where a header holds a plain one.
+
+    Parameters
+    ----------
+    header : Header
+        Any header.
+    key : str
+        The keyword.
+
+    Returns
+    -------
+    tuple of (int, int) or None
+        One-based, both ends included; None for anything but ``[x1:x2,y1:y2]`` with rising ends.
+    """
+    match = _ENDS.fullmatch(str(value(header, key)))
+    if match is None:
+        return None
+    x1, x2, y1, y2 = map(int, match.groups())
+    return ((x1, x2), (y1, y2)) if 1 <= x1 <= x2 and 1 <= y1 <= y2 else None
+
+
 def cut_to(header: fits.Header, slices: Sequence[slice]) -> None:
     """Move the cards that speak of pixel positions to a part of the image.
 
-    CRPIXn and LTVn shift; DATASEC and TRIMSEC shift and shrink; BIASSEC goes
-    when nothing of it is left. The header is changed in place.
+    CRPIXn and LTVn shift; DATASEC, TRIMSEC, BIASSEC and those of several
+    amplifiers shift and shrink, and go when nothing of them is left; CCDSEC and
+    DETSEC shrink with the pixels that they go with. The header is changed in place.
 
     Parameters
     ----------
@@ -569,25 +636,52 @@ def cut_to(header: fits.Header, slices: Sequence[slice]) -> None:
         before = as_number(value(header, f'LTV{axis}'))
         if start or before is not None:
             header[f'LTV{axis}'] = (before or 0.0) - start
-    for key in ('DATASEC', 'TRIMSEC', 'BIASSEC'):
-        if key in header:
-            _cut_section(header, key, slices)
+    for key in [key for key in header if is_on_detector(key)]:
+        _cut_on_detector(header, key, slices)
+    for key in [key for key in header if is_section(key)]:
+        _cut_section(header, key, slices)
 
 
 def _cut_section(header: fits.Header, key: str, slices: Sequence[slice]) -> None:
-    match = re.fullmatch(r'\s*\[\s*(\d+):(\d+)\s*,\s*(\d+):(\d+)\s*\]\s*', str(value(header, key)))
-    if match is None:
+    ends = section_ends(header, key)
+    if ends is None:
         return
-    part = list(reversed(slices))[:2]
-    ends = [int(piece) for piece in match.groups()]
     moved = []
-    for (first, last), axis in zip((ends[:2], ends[2:]), part, strict=False):
+    for (first, last), axis in zip(ends, list(reversed(slices))[:2], strict=False):
         low, high = max(first - axis.start, 1), min(last - axis.start, axis.stop - axis.start)
         if high < low:
             del header[key]
             return
         moved.append(f'{low}:{high}')
     header[key] = f'[{",".join(moved)}]'
+
+
+def _cut_on_detector(header: fits.Header, key: str, slices: Sequence[slice]) -> None:
+    """Shrink a section of the detector with the pixels that it shows; one that does not go with them is left out."""
+    match = _ON_DETECTOR.match(key)
+    own = section_ends(header, key)
+    shown = section_ends(header, f'DATASEC{match[2]}' if match[1] else f'DSEC{match[4]}') or _whole_image(header)
+    if own is None or shown is None:
+        return
+    parts = list(reversed(slices))[:2]
+    left = [
+        (max(first, part.start + 1), min(last, part.stop)) for (first, last), part in zip(shown, parts, strict=False)
+    ]
+    if left == list(shown)[: len(left)]:
+        return
+    moved = []
+    for (start, stop), (first, last), (low, high) in zip(own, shown, left, strict=False):
+        factor, odd = divmod(stop - start + 1, last - first + 1)
+        if odd or high < low:
+            del header[key]
+            return
+        moved.append(f'{start + (low - first) * factor}:{stop - (last - high) * factor}')
+    header[key] = f'[{",".join(moved)}]'
+
+
+def _whole_image(header: fits.Header) -> tuple[tuple[int, int], tuple[int, int]] | None:
+    lengths = [as_number(value(header, key)) for key in ('NAXIS1', 'NAXIS2')]
+    return None if None in lengths else ((1, int(lengths[0])), (1, int(lengths[1])))
 
 
 def product(image: Any, command: str, lines: Iterable[str], cards: Iterable[tuple[str, Any]] = ()) -> fits.Header:

@@ -272,22 +272,24 @@ _MAP_TEXTS = {
 }
 
 
-def map_header(name: str, header: fits.Header) -> fits.Header:
-    """The header of an image extension that goes with a combination.
+def map_header(name: str, header: fits.Header, text: str | None = None) -> fits.Header:
+    """The header of an image extension that goes with a combination, or with another image.
 
     Parameters
     ----------
     name : str
         Its name, such as 'COUNT' or 'UNCERT'.
     header : Header
-        That of the combination.
+        That of the image that it goes with.
+    text : str, optional
+        What it holds, where that is not what it holds of a combination.
 
     Returns
     -------
     Header
         With EXTNAME and BUNIT, the world coordinates, and for UNCERT the kind of uncertainty as ``CCDData`` reads it.
     """
-    out = fits.Header([('EXTNAME', name, _MAP_TEXTS[name])])
+    out = fits.Header([('EXTNAME', name, text or _MAP_TEXTS[name])])
     unit = _MAP_UNITS.get(name, '')
     unit = headers.value(header, 'BUNIT') if unit is None else unit
     if unit:

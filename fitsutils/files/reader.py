@@ -189,6 +189,21 @@ class Image:
         )
         return self._with(slices)
 
+    def of_planes(self, rows: slice, columns: slice) -> 'Image':
+        """The same planes of the image, but other rows and columns of each.
+
+        Parameters
+        ----------
+        rows, columns : slice
+            Within the whole image, with explicit start and stop.
+
+        Returns
+        -------
+        Image
+            They need not lie within the part that this image is.
+        """
+        return self._with((*self.slices[:-2], rows, columns))
+
     def planes(self) -> list['Image']:
         """The planes of a cube.
 

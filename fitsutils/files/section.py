@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from fitsutils.errors import Failure, UsageError
 
 _AXIS = re.compile(r'\s*(?:(\*)|(\d+)(?:\s*:\s*(\d+))?)\s*\Z')
+_PAIR = re.compile(r'\s*(\[[^\[\]]*\])\s*(?::\s*(\[[^\[\]]*\])\s*)?\Z')
 
 
 @dataclass(frozen=True)
@@ -99,6 +100,38 @@ def _axis(text: str, first: int, last: int) -> tuple[int, int]:
     if not 1 <= first <= last:
         raise UsageError(f'section {text}: pixels count from 1 and the end may not lie before the start')
     return first - 1, last
+
+
+def parse_pair(text: str) -> tuple[Region, Region | None]:
+    """The two sections of ``DATA:BIAS``: pixels, and the overscan that goes with them.
+
+    Parameters
+    ----------
+    text : str
+        Two sections in brackets with a colon between, or one alone.
+
+    Returns
+    -------
+    Region
+        The pixels.
+    Region or None
+        Their overscan.
+
+    Raises
+    ------
+    UsageError
+        When the text is none of that.
+
+    Examples
+    --------
+    >>> data, bias = parse_pair('[1:1024,*]:[2049:2080,*]')
+    >>> str(data), str(bias)
+    ('[1:1024,*]', '[2049:2080,*]')
+    """
+    match = _PAIR.match(text)
+    if match is None:
+        raise UsageError(f'{text!r} is not DATA:BIAS, two sections such as [1:1024,*]:[2049:2080,*]')
+    return parse_section(match[1]), match[2] and parse_section(match[2])
 
 
 def from_bounds(bounds: Sequence[int]) -> Region:
