@@ -39,6 +39,11 @@ from fitsutils import cli, files, pixels, plots
 from fitsutils.errors import Failure, UsageError, refusing
 
 _METHODS = ('poly', 'spline', 'median')
+_TEXTS = {
+    'LIT': '1 where the lamp lights the detector',
+    'BADPIX': '1 where a pixel is bad',
+    'UNCERT': 'standard deviation of FLAT',
+}
 
 
 def build_parser() -> cli.Parser:
@@ -219,9 +224,7 @@ def _parts(task: _Task, found: Any, fit: Any, args: argparse.Namespace, cards: l
         images['UNCERT'] = found.uncertainty(sigma)
     parts: list[Any] = []
     for name, image in images.items():
-        head = header if name == 'FLAT' else files.provenance.map_header(name, header)
-        if name == 'UNCERT':
-            head['EXTNAME'] = (name, 'standard deviation of FLAT')
+        head = header if name == 'FLAT' else files.provenance.map_header(name, header, _TEXTS[name])
         with refusing(f'{name} in {kind}', task.output):
             stored = image if image.dtype == 'u1' else pixels.arithmetic.as_type(image, kind)
         parts.append((_oriented(stored, task.axis), head))

@@ -266,8 +266,6 @@ _MAP_TEXTS = {
     'HIGH': 'values rejected above',
     'EXPTIME': 'exposure time of the images used',
     'MASK': '1 where nothing was left of a pixel',
-    'LIT': '1 where the lamp lights the detector',
-    'BADPIX': '1 where a pixel is bad',
     'UNCERT': 'standard deviation of the combined value',
 }
 
