@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import warnings
 from pathlib import Path
 
@@ -315,3 +316,46 @@ def test_a_home_that_may_not_be_read_is_no_obstacle(tmp_path, make_image):
         [*words, launcher, image], env={**os.environ, 'HOME': str(home)}, capture_output=True, text=True
     )
     assert (done.returncode, done.stderr) == (0, '')
+
+
+class TestFlushedBehind:
+    """Outputs that are begun one after the other, and flushed in threads."""
+
+    def test_what_is_begun_is_finished_in_order(self):
+        events = []
+
+        def begin(item):
+            events.append(f'begin {item}')
+            return 10 * item, lambda: events.append(f'finish {item}')
+
+        assert list(cli.flushed_behind(begin, range(4))) == [(item, 10 * item, None) for item in range(4)]
+        assert sorted(events) == sorted(f'{what} {item}' for item in range(4) for what in ('begin', 'finish'))
+        assert [event for event in events if event.startswith('begin')] == [f'begin {item}' for item in range(4)]
+
+    def test_no_more_are_begun_than_can_wait(self):
+        """Pixels of an image that waits for the disk stay in memory: there are few such."""
+        begun, go = [], threading.Event()
+        found = cli.flushed_behind(lambda item: (begun.append(item), go.wait), range(9), jobs=2)
+        timer = threading.Timer(0.05, go.set)
+        timer.start()
+        next(found)
+        assert len(begun) <= 4
+        assert len(list(found)) == 8
+
+    def test_errors_are_given_to_their_item(self):
+        def finish():
+            raise OSError('full')
+
+        def begin(item):
+            if item == 1:
+                raise Failure('no')
+            return item, finish if item == 2 else lambda: None
+
+        found = list(cli.flushed_behind(begin, range(4)))
+        assert [(item, told, error and str(error)) for item, told, error in found] == [
+            (0, 0, None), (1, None, 'no'), (2, 2, 'full'), (3, 3, None),
+        ]  # fmt: skip
+
+    def test_a_bug_is_no_error_of_an_item(self):
+        with pytest.raises(ZeroDivisionError):
+            list(cli.flushed_behind(lambda item: (1 / item, None), [0]))

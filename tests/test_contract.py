@@ -37,6 +37,7 @@ JOBS = {
     'img_log': (['a.fits', 'b.fits', '-o', 'out.log'], 'out.log'),
     'img_rename': (['a.fits', '-o', 'out.', '-t', '.fits', '-l', 'log', '--copy', 'copies'], 'copies/out.0001.fits'),
     'img_stats': (['a.fits', 'b.fits', '-o', 'out.log'], 'out.log'),
+    'img_trim': (['a.fits', '--overscan', '[28:31,*]', '--trim', '[2:27,*]', '-o', 'out.fits'], 'out.fits'),
 }
 DEFAULT_JOB = (['a.fits', 'b.fits', '-o', 'out.fits'], 'out.fits')
 PRINTS_ROWS = ('img_log', 'img_stats')

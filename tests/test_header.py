@@ -298,6 +298,40 @@ class TestCards:
         headers.cut_to(header, (slice(0, 20), slice(0, 85)))
         assert 'BIASSEC' not in header
 
+    @pytest.mark.parametrize(
+        ('cards', 'slices', 'wanted'),
+        [
+            # binned by two in x: the detector's columns go twice as fast
+            ({'CCDSEC': '[101:280,1:60]', 'DATASEC': '[6:95,1:60]'}, (slice(10, 30), slice(10, 85)), '[111:260,11:30]'),
+            ({'CCDSEC': '[101:280,1:60]', 'DATASEC': '[6:95,1:60]'}, (slice(0, 60), slice(0, 100)), '[101:280,1:60]'),
+            ({'CCDSEC': '[101:280,1:60]', 'DATASEC': '[6:95,1:60]'}, (slice(0, 60), slice(95, 100)), None),
+            ({'DETSEC': '[1:100,1:60]', 'NAXIS1': 100, 'NAXIS2': 60}, (slice(5, 60), slice(0, 90)), '[1:90,6:60]'),
+            ({'DETSEC': '[1:100,1:60]'}, (slice(5, 60), slice(0, 90)), '[1:100,1:60]'),  # of pixels that nobody names
+            ({'CCDSEC': '[1:99,1:60]', 'DATASEC': '[1:90,1:60]'}, (slice(0, 60), slice(0, 50)), None),
+            ({'CCDSEC': 'UNKNOWN', 'DATASEC': '[1:90,1:60]'}, (slice(0, 60), slice(0, 50)), 'UNKNOWN'),
+            ({'CSEC11': '[1:45,1:60]', 'DSEC11': '[46:90,1:60]'}, (slice(0, 60), slice(50, 90)), '[6:45,1:60]'),
+            ({'CCDSECA': '[1:45,1:60]', 'DATASECA': '[46:90,1:60]'}, (slice(0, 60), slice(50, 90)), '[6:45,1:60]'),
+        ],
+    )
+    def test_a_part_s_place_on_the_detector(self, cards, slices, wanted):
+        header = header_of(**cards)
+        headers.cut_to(header, slices)
+        assert header.get(next(iter(cards))) == wanted
+
+    def test_sections_of_several_amplifiers_move_too(self):
+        header = header_of(DATASECA='[11:50,1:60]', BIASSECB='[91:100,1:60]', TSEC21='[1:5,1:60]', TSEC=1432093445)
+        headers.cut_to(header, (slice(0, 60), slice(10, 95)))
+        assert dict(header) == {'LTV1': -10, 'DATASECA': '[1:40,1:60]', 'BIASSECB': '[81:85,1:60]', 'TSEC': 1432093445}
+
+    @pytest.mark.parametrize(
+        ('text', 'ends'),
+        [('[1:90,2:60]', ((1, 90), (2, 60))), ('[ 5 : 5, 7:8 ] ', ((5, 5), (7, 8))), ('[9:1,1:2]', None),
+         ('[0:1,1:2]', None), ('[1:2]', None), ('UNKNOWN', None), (7, None)],
+    )  # fmt: skip
+    def test_plain_sections(self, text, ends):
+        assert headers.section_ends(header_of(DATASEC=text), 'DATASEC') == ends
+        assert headers.section_ends(header_of(), 'DATASEC') is None
+
     def test_history_is_plain_text(self, monkeypatch):
         monkeypatch.setenv('SOURCE_DATE_EPOCH', '0')
         header = fits.Header()

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fitsutils.errors import Failure, UsageError
-from fitsutils.files.section import Region, chosen, from_bounds, parse_section
+from fitsutils.files.section import Region, chosen, from_bounds, parse_pair, parse_section
 
 
 @pytest.mark.parametrize(
@@ -92,3 +92,24 @@ def test_one_region_only():
 def test_text_reads_back(axes):
     region = Region(tuple(axis and (axis[0], axis[0] + axis[1]) for axis in axes))
     assert parse_section(str(region)) == region
+
+
+@pytest.mark.parametrize(
+    ('text', 'wanted'),
+    [
+        ('[1:1024,*]:[2049:2080,*]', ['[1:1024,*]', '[2049:2080,*]']),
+        (' [1:4,2:3] : [5:6,2:3] ', ['[1:4,2:3]', '[5:6,2:3]']),
+        ('[1:4,2:3]', ['[1:4,2:3]', None]),
+    ],
+)
+def test_pairs_of_sections(text, wanted):
+    assert [section and str(section) for section in parse_pair(text)] == wanted
+
+
+@pytest.mark.parametrize(
+    'text',
+    ['', '1:4,*:5:6,*', '[1:4,*]:', '[1:4,*][5:6,*]', '[1:4,*]:[5:6,*]:[7:8,*]', '[4:1,*]:[5:6,*]', '[]:[5:6,*]'],
+)
+def test_what_is_no_pair(text):
+    with pytest.raises(UsageError, match=r'DATA:BIAS|section'):
+        parse_pair(text)

@@ -9,7 +9,16 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from fitsutils.commands import combine_fits, display_fits, flat_response, img_arith, img_log, img_rename, img_stats
+from fitsutils.commands import (
+    combine_fits,
+    display_fits,
+    flat_response,
+    img_arith,
+    img_log,
+    img_rename,
+    img_stats,
+    img_trim,
+)
 from fitsutils.errors import Failure, FileWarning
 from fitsutils.files import reader
 from fitsutils.files.inputs import Reference
@@ -21,6 +30,7 @@ pytestmark = pytest.mark.skipif(not ANIMALS, reason='there are no real headers b
 every_file = pytest.mark.parametrize('path', ANIMALS, ids=lambda path: path.name)
 NO_IMAGE = {'astropy_history_header.fits', 'astropy_zerowidth.fits', 'midas_longstrn.fits', 'nomtam_issue49test.fits',
             'sunpy_not_actually_fits.fits'}  # fmt: skip
+ONE_AXIS = {'astropy_compressed_float_bzero.fits', 'midas_tst0008.mt'}
 
 
 @pytest.fixture(autouse=True)
@@ -86,6 +96,25 @@ def test_arithmetic(capsys, path, pixels_of):
 @every_file
 def test_packed_products(capsys, path):
     outcome(capsys, img_arith, path, '+', '0', '-o', 'out.fits.fz')
+
+
+@every_file
+def test_trimming(capsys, path):
+    """As the headers say: only that of an LSST amplifier says where its overscan is."""
+    outcome(capsys, img_trim, path, '-o', 'out.fits', works=path.name == 'lsst_imsim_amp.fits.gz')
+
+
+@every_file
+def test_turning(capsys, path):
+    """Cut, mirrored and rotated, every image is a good file, and its header follows (the fixture `verified`)."""
+    words = ['--section', '[*,*]', '--flip', 'x', '--rotate', '90']
+    outcome(capsys, img_trim, path, *words, '-o', 'out.fits', works=path.name not in NO_IMAGE | ONE_AXIS)
+    if path.name not in NO_IMAGE | ONE_AXIS:
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore')
+            before, after = reader.read_pixels(reader.open_image(Reference(str(path)))), fits.getdata('out.fits')
+        wanted = np.rot90(np.where(np.isfinite(before), before, np.nan)[..., ::-1], -1, axes=(-2, -1))
+        np.testing.assert_array_equal(after, wanted.astype(after.dtype))
 
 
 @every_file

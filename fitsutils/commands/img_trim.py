@@ -18,7 +18,7 @@ included, * for a whole axis: [61:2100,21:2032]. They come from, in this order
 --trim keeps no more than this part of the pixels; a part behind the file's
 name, file.fits[x1:x2,y1:y2], does the same. When nothing is known, a value is
 UNKNOWN, or a section leaves the image, that is an error. --dry-run shows what
-would be taken. --preset FILE adds lines to the table, which come first:
+would be taken. --preset FILE adds lines to the table, before the others:
   NAME KEYWORD=PATTERN XBINxYBIN NAXIS1xNAXIS2 GUARD DATA:BIAS...
   mycam INSTRUME=my*cam 1x1 2148x* 7,10 [1:1024,*]:[2049:2098,*] ...
 
@@ -65,7 +65,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from fitsutils import cli, files, pixels
-from fitsutils.errors import Failure, UsageError, refusing
+from fitsutils.errors import UsageError, refusing
 
 _FIT = re.compile(r'(level|row|none)\Z|(poly|chebyshev|legendre|spline):(\d{1,3})\Z')
 _GUARD = re.compile(r'(\d{1,6})(?:,(\d{1,6}))?\Z')
@@ -99,7 +99,7 @@ def build_parser() -> cli.Parser:
     parser.add_argument('--flip', choices=('x', 'y', 'both'), help='then turn these axes round')
     parser.add_argument('--rotate', type=int, choices=(90, 180, 270), help='then rotate, counter-clockwise')
     parser.add_argument('--force-again', action='store_true', help='also what is trimmed, or in electrons, already')
-    parser.share('dry-run', 'dtype', 'compress', 'set', 'hdu', 'null', 'checksum', 'max-size', 'progress')
+    parser.share('dry-run', 'dtype', 'compress', 'set', 'hdu', 'long-null', 'checksum', 'max-size', 'progress')
     return parser
 
 
@@ -174,8 +174,7 @@ def _refuse_contradictions(args: argparse.Namespace) -> None:
     rules = [
         (args.section is not None and bool(where or how or args.trim or args.fit),
          '--section takes no overscan: not with --overscan, --trim, --amp, --preset, --fit, --stat, --clip or --guard'),
-        (len(where) > 1 and args.amplifiers != [], f'{" and ".join(where)} exclude each other'),
-        (len(where) > 1, '--overscan and --preset exclude each other'),
+        (len(where) > 1, f'{" and ".join(where)} exclude each other'),
         (kind == 'none' and bool(how), f'--fit none takes no overscan: not with --{how[0] if how else ""}'),
         (kind == 'none' and args.overscan is not None, '--fit none takes no overscan: not with --overscan'),
         (args.clip is not None and not 0 < args.clip < math.inf, '--clip takes a number of sigma above 0'),
@@ -230,9 +229,11 @@ def _task(image: Any, output: str, wanted: Any, fit: Any, args: argparse.Namespa
     if not args.force_again and args.gain:
         files.trimming.refuse_electrons(image)
     layout = files.detector.cut_layout(image) if wanted is None else files.detector.find_layout(image, wanted)
-    gains = _numbers(args.gain or ['1'], layout, image, '--gain', zero=False)
-    noises = [] if args.rdnoise in (None, [_FROM_OVERSCAN]) else _numbers(args.rdnoise, layout, image, '--rdnoise')
-    parts = []
+    names = [amplifier.name for amplifier in layout.amplifiers]
+    gains = files.trimming.numbers_for(args.gain or ['1'], names, image, '--gain', zero=False)
+    noises, parts = [], []
+    if args.rdnoise not in (None, [_FROM_OVERSCAN]):
+        noises = files.trimming.numbers_for(args.rdnoise, names, image, '--rdnoise')
     with refusing(layout.source, image.path):
         for amplifier, gain in zip(layout.amplifiers, gains, strict=True):
             strip = amplifier.bias and pixels.overscan.strip_beside(
@@ -243,15 +244,6 @@ def _task(image: Any, output: str, wanted: Any, fit: Any, args: argparse.Namespa
     if wanted is not None:
         image = image.of_planes(*(slice(0, length) for length in image.full_shape[-2:]))
     return _Task(image, layout, parts, noises, output)
-
-
-def _numbers(words: Sequence[str], layout: Any, image: Any, option: str, *, zero: bool = True) -> list[float]:
-    names = [amplifier.name for amplifier in layout.amplifiers]
-    found = files.trimming.numbers_for(words, names, image, option)
-    for number in found:
-        if number < 0 or (number == 0 and not zero):
-            raise Failure(f'{option} {number:g}: it is {"not below" if zero else "above"} 0', image.path)
-    return found
 
 
 def _trimmed(task: _Task, fit: Any, args: argparse.Namespace) -> _Result:
@@ -323,11 +315,12 @@ def _words(task: _Task, args: argparse.Namespace, measured: Sequence[Any] = ()) 
 def _report(task: _Task, result: _Result, args: argparse.Namespace, job: cli.Job) -> None:
     for line in _words(task, args, result.measured):
         job.detail(f'{task.output}: {line}')
-    for number, each in enumerate(result.measured, 1):
-        if lines := pixels.overscan.lines_without(each):
-            job.say(f'{task.output}: {lines} rows or columns have no good overscan pixel: NaN')
-        if each.drift > each.scatter:
-            job.say(f'{task.output}: the overscan {number} drifts by {each.drift:.3g}: --fit row or a curve follows it')
+    lines = sum(map(pixels.overscan.lines_without, result.measured))
+    if lines:
+        job.say(f'{task.output}: {lines} rows or columns have no good overscan pixel: NaN')
+    drifts = [f'{each.drift:.3g}' for each in result.measured if each.drift > each.scatter]
+    if drifts:
+        job.say(f'{task.output}: the overscan drifts by {" and ".join(drifts)} adu: --fit row or a curve follows it')
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -301,6 +301,8 @@ def section_in(image: Any, key: str) -> Window:
     found = headers.value(image.keywords, key)
     try:
         region = parse_section(str(found))
+        if len(region.axes) != 2:
+            raise UsageError('rows and columns are wanted')
     except UsageError:
         raise Failure(
             f'{key} = {found!r} is not a section such as [1:100,201:300]; --overscan and --trim, --amp or --preset '

@@ -34,6 +34,8 @@ _PAIR = re.compile(r'(\*|[1-9]\d*)x(\*|[1-9]\d*)\Z')
 _GUARD = re.compile(r'(\d+)(?:,(\d+))?\Z')
 _FORM = 'NAME KEYWORD=PATTERN XBINxYBIN NAXIS1xNAXIS2 GUARD DATA:BIAS...'
 
+_LONGEST = 60  # characters of a line that a message repeats
+
 _Pair = tuple[int | None, int | None]
 
 
@@ -66,7 +68,18 @@ class Preset(NamedTuple):
         return f'preset {self.name} {_words(self.binning)}'
 
     def is_for(self, keywords: Any) -> bool:
-        """Whether a header's keyword matches."""
+        """Whether a header's keyword matches.
+
+        Parameters
+        ----------
+        keywords : Keywords or Header
+            The header.
+
+        Returns
+        -------
+        bool
+            False where the keyword is missing.
+        """
         found = headers.lookup(keywords, self.key)
         return found is not None and fnmatch.fnmatch(str(found).strip().lower(), self.pattern.lower())
 
@@ -151,7 +164,7 @@ def _preset(words: Sequence[str]) -> Preset:
     name, condition, binning, size, guard = words[:5]
     matches = _NAME.match(name), _CONDITION.match(condition), _GUARD.match(guard)
     if name.lower() == 'auto' or not all(matches):
-        raise ValueError(f'{" ".join(words[:5])} is not {_FORM.rpartition(" ")[0]}')
+        raise ValueError(f'{" ".join(words[:5])[:_LONGEST]} is not {_FORM.rpartition(" ")[0]}')
     margins = int(matches[2][1]), int(matches[2][2] or matches[2][1])
     amplifiers = tuple(_amplifier(word) for word in words[5:])
     return Preset(
@@ -162,7 +175,7 @@ def _preset(words: Sequence[str]) -> Preset:
 def _numbers(word: str) -> _Pair:
     match = _PAIR.match(word)
     if match is None:
-        raise ValueError(f'{word} is not two numbers (or *) with an x between')
+        raise ValueError(f'{word[:_LONGEST]} is not two numbers (or *) with an x between')
     return tuple(None if number == '*' else int(number) for number in match.groups())
 
 

@@ -1,6 +1,5 @@
 """The header of an image whose overscan was taken off: what is no longer true goes, what was done is said."""
 
-import math
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -65,7 +64,7 @@ def refuse_electrons(image: Any) -> None:
         raise Failure(f'it is in electrons already: {said}; --force-again multiplies all the same', image.path)
 
 
-def numbers_for(words: Sequence[str], names: Sequence[str], image: Any, what: str) -> list[float]:
+def numbers_for(words: Sequence[str], names: Sequence[str], image: Any, what: str, *, zero: bool = True) -> list[float]:
     """A number of each amplifier, from an option.
 
     Parameters
@@ -79,16 +78,18 @@ def numbers_for(words: Sequence[str], names: Sequence[str], image: Any, what: st
         The image.
     what : str
         The option, for messages.
+    zero : bool
+        Whether 0 will do.
 
     Returns
     -------
     list of float
-        Finite.
+        Finite, not negative.
 
     Raises
     ------
     Failure
-        When there are more or fewer words than amplifiers, or a keyword has no number.
+        When there are more or fewer words than amplifiers, a keyword has no number, or a number is too small.
     """
     if len(words) not in (1, len(names)):
         raise Failure(f'{what} gives {len(words)} numbers, and there are {len(names)} amplifiers', image.path)
@@ -99,6 +100,8 @@ def numbers_for(words: Sequence[str], names: Sequence[str], image: Any, what: st
             own = word.upper() + name
             there = name and headers.value(image.keywords, own) is not None
             number = headers.needed_number(image.keywords, own if there else word, image.path)
+        if number < 0 or (number == 0 and not zero):
+            raise Failure(f'{what} {number:g}: it must be {"0 or more" if zero else "above 0"}', image.path)
         found.append(number)
     return found
 
@@ -213,11 +216,16 @@ def overscan_cards(
             (f'OSSEC{number}', words_of(windows[number - 1]), f'raw overscan{name}'),
             (f'OSLEV{number}', found.level, f'[adu] overscan level{name}'),
             (f'OSSIG{number}', found.scatter, f'[adu] scatter of the overscan{name}'),
-            (f'OSRMS{number}', found.rms, f'[adu] rms of the overscan lines about the fit{name}'),
+            (f'OSRMS{number}', found.rms, f'[adu] rms about the fit{name}'),
         ]
         if fit.clip is not None:
             cards.append((f'OSREJ{number}', found.rejected, f'overscan pixels left out{name}'))
-    return [card for card in cards if not isinstance(card[1], float) or math.isfinite(card[1])]
+    return [(key, _rounded(said), comment) for key, said, comment in cards if said == said]  # not NaN
+
+
+def _rounded(said: Any) -> Any:
+    """A number to the eight digits that mean something; the last ones of a fit are the machine's."""
+    return float(f'{said:.8g}') if isinstance(said, float) else said
 
 
 def to_electrons(header: fits.Header, gains: Sequence[float], words: Sequence[str], names: Sequence[str]) -> None:
@@ -239,7 +247,7 @@ def to_electrons(header: fits.Header, gains: Sequence[float], words: Sequence[st
     """
     header['BUNIT'] = ('electron', 'unit of the pixels')
     for number, gain in enumerate(gains, 1):
-        header[f'OSGAIN{number}'] = (float(gain), '[electron/adu] the pixels were multiplied by it')
+        header[f'OSGAIN{number}'] = (float(gain), '[electron/adu] gain that was applied')
     for word in words:
         if headers.as_number(word) is not None:
             continue

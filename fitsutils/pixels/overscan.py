@@ -160,7 +160,7 @@ def strip_beside(data: Window, bias: Window, fit: Fit, guard: tuple[int, int] = 
     Raises
     ------
     ValueError
-        When the guard leaves nothing, or a fit that follows the lines finds no overscan beside them.
+        When the guard leaves nothing, or a fit that follows the lines finds no overscan beside them or too few lines.
 
     Examples
     --------
@@ -173,10 +173,11 @@ def strip_beside(data: Window, bias: Window, fit: Fit, guard: tuple[int, int] = 
     low, high = across.start + guard[0], across.stop - guard[1]
     if low >= high:
         raise ValueError(f'a guard of {guard[0]} and {guard[1]} leaves nothing of {across.stop - across.start} pixels')
-    lines, along = data[axis], bias[axis]
+    lines, along, what = data[axis], bias[axis], ('rows', 'columns')[axis]
+    if fit.kind in CURVES and fit.terms > along.stop - along.start:
+        raise ValueError(f'a fit {fit} has {fit.terms} terms, and the overscan {along.stop - along.start} {what}')
     covered = along.start <= lines.start and lines.stop <= along.stop
     if (fit.kind == 'row' and not covered) or (fit.kind in CURVES and _apart(lines, along)):
-        what = ('rows', 'columns')[axis]
         raise ValueError(
             f'the overscan holds {what} {along.start + 1} to {along.stop}, the pixels {what} '
             f'{lines.start + 1} to {lines.stop}: a fit {fit} needs it beside them'
@@ -446,11 +447,11 @@ def trim(
     >>> measured[0].level
     15.0
     """
-    out, exact = np.empty((count, *shape), np.float32), True
+    out, exact = np.empty(0), True
     found: list[list[Measured]] = [[] for part in parts if part.strip is not None]
     for number, raw in enumerate(planes):
         if number == 0:
-            out = out.astype(np.promote_types(raw.dtype, np.float32), copy=False)
+            out = np.empty((count, *shape), np.promote_types(raw.dtype, np.float32))
         exact = exact and _float32_holds(raw)
         measured = [None if part.strip is None else measure(raw, part.strip, fit) for part in parts]
         for part, each in zip(parts, measured, strict=True):
