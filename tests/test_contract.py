@@ -32,6 +32,7 @@ COMMANDS = sorted(re.findall(r'^(\w+) *=', CONFIG['options.entry_points']['conso
 JOBS = {
     'combine_fits': (['a.fits', 'b.fits', '-m', 'mean', '-o', 'out.fits'], 'out.fits'),
     'display_fits': (['a.fits', '--size', '60', '-o', 'out.png'], 'out.png'),
+    'flat_response': (['a.fits', '-d', 'x', '-k', '1', '-o', 'out.fits'], 'out.fits'),
     'img_arith': (['a.fits', '-', 'b.fits', '-o', 'out.fits'], 'out.fits'),
     'img_log': (['a.fits', 'b.fits', '-o', 'out.log'], 'out.log'),
     'img_rename': (['a.fits', '-o', 'out.', '-t', '.fits', '-l', 'log', '--copy', 'copies'], 'copies/out.0001.fits'),

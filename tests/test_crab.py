@@ -354,6 +354,7 @@ class TestScripts:
         old.write_text('#!/bin/sh\nexit 1\n')
         old.chmod(0o755)
         shutil.copytree(CRAB, tmp_path / 'examples/crab', ignore=shutil.ignore_patterns('night', '__pycache__'))
+        shutil.copy(CRAB.parent / 'environment.sh', tmp_path / 'examples')
         done = run('sh', tmp_path / 'examples/crab/run.sh', PYTHON=str(old))
         assert done.returncode == 1
         assert done.stderr == f'run.sh: {old} is not Python 3.11 or later; set PYTHON to one that is\n'

@@ -149,6 +149,24 @@ class TestBytes:
         read_back(tmp_path / 'a.fits')
 
 
+class TestTables:
+    def test_a_table_behind_an_image(self, tmp_path):
+        columns = {
+            'pixel': range(1, 4),
+            'data': np.array([0.1, np.nan, 3], 'f4'),
+            'used': np.array([True, False, True]),
+        }
+        path = str(tmp_path / 'a.fits')
+        writer.write_fits(path, [(np.ones((2, 3), 'f4'), fits.Header()), writer.table('T', columns, {'data': 'adu'})])
+        with fits.open(path, checksum=True) as found:
+            table = found['T']
+            assert (table.columns.names, table.columns.formats) == (['pixel', 'data', 'used'], ['J', 'D', 'L'])
+            assert [table.columns[name].unit for name in table.columns.names] == [None, 'adu', None]
+            np.testing.assert_array_equal(table.data['pixel'], [1, 2, 3])
+            np.testing.assert_array_equal(table.data['data'], columns['data'].astype('f8'))
+            np.testing.assert_array_equal(table.data['used'], columns['used'])
+
+
 class TestComplete:
     """The name holds the old file or the new one."""
 

@@ -9,7 +9,16 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from fitsutils.commands import combine_fits, display_fits, img_arith, img_log, img_rename, img_stats, img_trim
+from fitsutils.commands import (
+    combine_fits,
+    display_fits,
+    flat_response,
+    img_arith,
+    img_log,
+    img_rename,
+    img_stats,
+    img_trim,
+)
 from fitsutils.errors import Failure, FileWarning
 from fitsutils.files import reader
 from fitsutils.files.inputs import Reference
@@ -111,6 +120,20 @@ def test_turning(capsys, path):
 @every_file
 def test_combination(capsys, path):
     outcome(capsys, combine_fits, path, str(path), '-m', 'mean', '-o', 'out.fits')
+
+
+@every_file
+def test_responses(capsys, path):
+    """Most of them are no flats: a response, or a line that says why there is none."""
+    status = flat_response.main([str(path), '-d', 'x', '-k', '2', '-o', 'out.fits'])
+    out, err = capsys.readouterr()
+    assert status in (0, 1)
+    assert out == ('out.fits\n' if status == 0 else '')
+    failures = [
+        line for line in err.splitlines() if not line.startswith(('flat_response: warning: ', 'flat_response: out.'))
+    ]
+    assert len(failures) == status
+    assert all(path.name in line and line.isprintable() for line in failures)
 
 
 @every_file

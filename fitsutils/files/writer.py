@@ -8,7 +8,7 @@ import io
 import os
 import shutil
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -245,6 +245,40 @@ def structure(pixels: NDArray, *, primary: bool, more: bool = False) -> list[str
             ('BZERO', -half if kind == 'i1' else half, 'unsigned integers' if half > 128 else 'signed bytes'),
         ]
     return [plain.card_text(*card) for card in cards]
+
+
+_COLUMN_FORMS = {'b': 'L', 'i': 'J', 'u': 'J', 'f': 'D'}
+
+
+def table(name: str, columns: Mapping[str, Any], units: Mapping[str, str] | None = None) -> fits.BinTableHDU:
+    """A table to be written behind images.
+
+    Parameters
+    ----------
+    name : str
+        Its EXTNAME.
+    columns : mapping
+        For each column's name its values, shape (n,): logicals, integers of 32 bits, or numbers, which are
+        kept in float64 with NaN for none.
+    units : mapping, optional
+        Units of some columns, such as 'pix'.
+
+    Returns
+    -------
+    BinTableHDU
+        A part for `write_fits`.
+
+    Examples
+    --------
+    >>> table('LINE', {'pixel': range(1, 3), 'data': [0.5, np.nan]}, {'pixel': 'pix'}).columns.formats
+    ['J', 'D']
+    """
+    made = []
+    for title, values in columns.items():
+        array = np.asarray(values)
+        form = _COLUMN_FORMS[array.dtype.kind]
+        made.append(fits.Column(title, form, unit=(units or {}).get(title), array=array))
+    return fits.BinTableHDU.from_columns(made, name=name)
 
 
 def update_header(path: str, index: int, cards: Sequence[tuple[str, object, str]], history: Sequence[str]) -> None:

@@ -5,6 +5,7 @@ import types
 
 __all__ = [
     'arithmetic',
+    'badpixels',
     'combining',
     'gathered',
     'likeness',
@@ -13,6 +14,7 @@ __all__ = [
     'overscan',
     'planes',
     'rejection',
+    'response',
     'scaling',
     'sorting',
     'stats',

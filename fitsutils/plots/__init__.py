@@ -13,6 +13,7 @@ __all__ = [
     'limits',
     'page',
     'painting',
+    'response',
     'screen',
     'sheet',
     'ticks',
