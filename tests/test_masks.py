@@ -5,7 +5,7 @@ import pytest
 from astropy.io import fits
 from astropy.nddata import CCDData, InverseVariance, StdDevUncertainty, VarianceUncertainty
 
-from fitsutils.errors import Failure
+from fitsutils.errors import Failure, FileWarning
 from fitsutils.files import masks, reader, stack
 from fitsutils.files.inputs import expand
 
@@ -295,3 +295,28 @@ class TestCompanions:
         write('a.fits', ('VAR', 1, np.ones((6, 8))))
         with pytest.raises(Failure, match=r'^a.fits: .* does not fit'):
             masks.companions(opened('a.fits'))
+
+
+class TestDeviation:
+    @pytest.mark.parametrize(('name', 'form'), [('UNCERT', 1), ('VAR', 2), ('IVAR', -2)])
+    def test_all_kinds_become_standard_deviations(self, name, form):
+        sigma = np.random.default_rng(2).uniform(0.5, 3, SHAPE)
+        given = sigma**form
+        given[0, :3] = -1, np.nan, 0
+        write('a.fits', (name, 1, given))
+        found = masks.read_deviation(masks.uncertainty(opened('a.fits')[0]))
+        assert found.dtype == np.float64
+        np.testing.assert_allclose(found.ravel()[3:], sigma.ravel()[3:])
+        np.testing.assert_array_equal(found[0, :3], [np.nan, np.nan, np.nan if form == -2 else 0])
+
+    def test_what_is_of_no_use_is_said_and_left(self):
+        write('a.fits', ('VAR', 1, np.ones((6, 8))))
+        with pytest.warns(FileWarning, match=r'^uncertainties are not carried on: a.fits: '):
+            assert masks.uncertainty(opened('a.fits')[0]) is None
+
+    def test_a_file_of_one_hdu_is_not_searched(self, monkeypatch):
+        write('a.fits')
+        image = opened('a.fits')[0]
+        monkeypatch.setattr(masks.hdus, 'walk', None)
+        assert not image.may_have_company
+        assert masks.uncertainty(image) is None

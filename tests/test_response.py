@@ -5,7 +5,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fitsutils.pixels import response
 from fitsutils.pixels.response import Fit, fit_lamp, flat_response, lit_rows, mean_spectrum, slit_profile, smoothed
 
 ROWS, N = 37, 401
@@ -315,13 +314,6 @@ class TestFlat:
         sigma = found.uncertainty(0.03 * flat)
         np.testing.assert_allclose(sigma[found.lit], 0.03 * found.flat[found.lit], rtol=1e-12)
         assert (sigma[~found.lit] == 0).all()
-
-    @pytest.mark.parametrize('form', ['std', 'var', 'ivar'])
-    def test_forms_of_uncertainty(self, form):
-        sigma = np.array([[2.0, 0.5]])
-        given_as = {'std': sigma, 'var': sigma**2, 'ivar': sigma**-2.0}[form]
-        np.testing.assert_allclose(response.sigma_of(given_as.astype('f4'), form), sigma)
-        assert np.isnan(response.sigma_of(np.array([-1.0]), form)).all()
 
     @pytest.mark.parametrize('dtype', ['f4', 'f8', 'u2', '>i4'])
     def test_types_and_the_input_is_left_alone(self, dtype):

@@ -18,6 +18,9 @@ from pathlib import Path
 import numpy as np
 from astropy.io import fits
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from agreement import differences
+
 EXPECTED = Path(__file__).parent / 'expected.txt'
 # What step 12 makes: the target, and by filter the exposure time and the numbers of the frames that go into it.
 PRODUCTS = {
@@ -117,27 +120,6 @@ def aperture_sum(image: np.ndarray, x: float, y: float) -> float:
     distance = np.hypot(*np.ogrid[top - y : top - y + part.shape[0] - 0.5, left - x : left - x + part.shape[1] - 0.5])
     background = np.median(part[(distance > ANNULUS[0]) & (distance < ANNULUS[1])])
     return float((part[distance <= APERTURE] - background).sum())
-
-
-def differences(text: str, expected: str) -> list[str]:
-    """The expected lines that the table differs from by more than two units of a number's last digit."""
-    lines, wanted = text.splitlines(), expected.splitlines()
-    if len(lines) != len(wanted):
-        return [f'{len(wanted)} lines']
-    return [right for left, right in zip(lines, wanted, strict=True) if not same(left.split(), right.split())]
-
-
-def same(words: list[str], wanted: list[str]) -> bool:
-    """Whether two lines have the same words, and nearly the same numbers."""
-    return len(words) == len(wanted) and all(map(near, words, wanted))
-
-
-def near(word: str, wanted: str) -> bool:
-    """Whether two words are equal, or numbers with as many decimals that differ by at most 2 in the last one."""
-    if not re.fullmatch(r'-?\d+\.\d+', wanted):
-        return word == wanted
-    decimals = len(wanted.partition('.')[2])
-    return len(word.partition('.')[2]) == decimals and abs(float(word) - float(wanted)) < 2.5 * 10.0**-decimals
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -10,13 +10,15 @@ expected.txt, up to the last digit. Otherwise the exit status is 1.
 
 import argparse
 import json
-import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from astropy.io import fits
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from agreement import differences
 
 EXPECTED = Path(__file__).parent / 'expected.txt'
 BESIDE = 7  # rows on either side of an arc's line
@@ -176,27 +178,6 @@ def star_spectrum(image: np.ndarray, distance: np.ndarray, sigma: float) -> np.n
     profile = np.exp(-0.5 * (distance / sigma) ** 2) / (sigma * np.sqrt(2 * np.pi))
     profile = np.where(np.isfinite(image) & (distance < 4 * sigma), profile, 0)
     return np.nansum(image * profile, axis=1) / (profile**2).sum(axis=1)
-
-
-def differences(text: str, expected: str) -> list[str]:
-    """The expected lines that the table differs from by more than two units of a number's last digit."""
-    lines, wanted = text.splitlines(), expected.splitlines()
-    if len(lines) != len(wanted):
-        return [f'{len(wanted)} lines']
-    return [right for left, right in zip(lines, wanted, strict=True) if not same(left.split(), right.split())]
-
-
-def same(words: list[str], wanted: list[str]) -> bool:
-    """Whether two lines have the same words, and nearly the same numbers."""
-    return len(words) == len(wanted) and all(map(near, words, wanted))
-
-
-def near(word: str, wanted: str) -> bool:
-    """Whether two words are equal, or numbers with as many decimals that differ by at most 2 in the last one."""
-    if not re.fullmatch(r'-?\d+\.\d+', wanted):
-        return word == wanted
-    decimals = len(wanted.partition('.')[2])
-    return len(word.partition('.')[2]) == decimals and abs(float(word) - float(wanted)) < 2.5 * 10.0**-decimals
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -219,9 +219,8 @@ def _parts(task: _Task, found: Any, fit: Any, args: argparse.Namespace, cards: l
     kind = args.dtype or 'float32'
     images = {'FLAT': found.flat, 'LIT': found.lit.astype('u1'), 'BADPIX': found.bad.astype('u1')}
     if task.uncertainty is not None:
-        image, form = task.uncertainty
-        sigma = pixels.response.sigma_of(_oriented(_read(image, args), task.axis), form)
-        images['UNCERT'] = found.uncertainty(sigma)
+        sigma = files.masks.read_deviation(task.uncertainty, max_size=args.max_size)
+        images['UNCERT'] = found.uncertainty(_oriented(sigma, task.axis))
     parts: list[Any] = []
     for name, image in images.items():
         head = header if name == 'FLAT' else files.provenance.map_header(name, header, _TEXTS[name])

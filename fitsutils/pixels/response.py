@@ -197,33 +197,6 @@ def _level(values: Values) -> float:
     return level
 
 
-def sigma_of(values: NDArray, form: str) -> Values:
-    """Standard deviations from what says the same in another form.
-
-    Parameters
-    ----------
-    values : ndarray
-        Any shape and real type.
-    form : {'std', 'var', 'ivar'}
-        What they are: standard deviations, variances, or the inverse of variances.
-
-    Returns
-    -------
-    ndarray of float64
-        Of that shape; NaN for what is none, such as a variance below 0; inf for a weight of 0.
-
-    Examples
-    --------
-    >>> sigma_of(np.array([4.0, -1.0]), 'var'), sigma_of(np.array([4.0, 0.0]), 'ivar')
-    (array([ 2., nan]), array([0.5, inf]))
-    """
-    with np.errstate(invalid='ignore', divide='ignore'):
-        numbers = np.asarray(values, 'f8')
-        if form == 'std':
-            return np.where(numbers >= 0, numbers, np.nan)
-        return np.sqrt(numbers) if form == 'var' else 1 / np.sqrt(numbers)
-
-
 def slit_profile(flat: NDArray, good: Marks | None = None) -> Values:
     """The light along the slit.
 
