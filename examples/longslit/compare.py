@@ -166,10 +166,13 @@ def exposure_rows(night: Night, frame: dict) -> list[Row]:
     left, right = (np.nanmean(np.where(on_sky & side, image, np.nan), axis=1) for side in (x < half, x >= half))
     level = np.mean(truth['sky']) * seconds
     tolerance = 0.004 * night.wider
+    noise = (image - sky[:, None]) * truth['norm'] / night.image(f'science_f/{frame["name"]}', 'UNCERT')
+    spread = 0.7413 * np.subtract(*np.nanpercentile(noise[:, on_sky.all(axis=0)], (75, 25)))
     return [
         Row(f'{name}, star', 1, float(np.nansum(star) / wanted[np.isfinite(star)].sum()), tolerance, 4),
         Row(f'{name}, sky, electrons', level, float(np.mean(sky)), 1 + tolerance * level / 2, 2),
         Row(f'{name}, right less left', 0, float(np.mean(right - left)), 0.6 * night.wider, 2),
+        Row(f'{name}, noise / UNCERT', 1, float(spread), 0.02 * night.wider, 3),
     ]
 
 

@@ -32,7 +32,8 @@ if ! command -v img_trim >/dev/null; then
     exit 1
 fi
 
-# What a camera has of its own: its frames, its amplifiers (FITS sections: data, overscan), how its overscan and its lamp are fitted.
+# What a camera has of its own: its frames, its amplifiers (FITS sections: data, overscan), how its overscan and its lamp are
+# fitted, its gain. With the read noise every product carries its uncertainty, in the extension UNCERT.
 case $camera in
 synthetic)
     bias='bias.*.fits' arcs='arc.*.fits' flats='flat.*.fits' science='sci.*.fits'
@@ -42,14 +43,14 @@ synthetic)
     amplifiers="--amp [1:$half,*]:[$((2 * half + 1)):$((2 * half + 50)),*]
         --amp [$((half + 1)):$((2 * half)),*]:[$((2 * half + 51)):$((2 * half + 100)),*]"
     overscan='--guard 4,2 --fit chebyshev:1 --clip 4'
-    gain='--gain 1.25,1.10'
+    gain='--gain 1.25,1.10 --rdnoise 4,5 --uncertainty'
     response='-d y -m spline -k 16'
     ;;
 kast_blue)
     bias='b2[123].fits*' arcs='b1.fits*' flats='b1[123].fits*' science='b2[47].fits*'
     amplifiers='--amp [1:1024,*]:[2049:2080,*] --amp [1025:2048,*]:[2081:2112,*]'
     overscan='--guard 2,5 --fit chebyshev:3 --clip 4'
-    gain='--gain 1.23,1.26'
+    gain='--gain 1.23,1.26 --rdnoise overscan --uncertainty'
     response='-d x -m spline -k 25'
     ;;
 *)
