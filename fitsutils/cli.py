@@ -343,6 +343,52 @@ def in_threads(work: Callable[[Any], Any], items: Iterable[Any], jobs: int, *, a
     pool.shutdown()
 
 
+def flushed_behind(
+    begin: Callable[[Any], tuple[Any, Callable[[], None]]], items: Iterable[Any], jobs: int = 2
+) -> Iterator[tuple[Any, Any, Exception | None]]:
+    """Begin the output of each item here and finish it in threads: while one is flushed the next ones are computed.
+
+    Parameters
+    ----------
+    begin : callable
+        Takes an item; gives what is to be told of it, and what gives the written file its name.
+    items : iterable
+        The items.
+    jobs : int
+        Outputs that are flushed to the disk at once.
+
+    Yields
+    ------
+    tuple
+        The item, what is to be told of it, and the error that its output failed with, or None: a
+        failure, an error of the operating system or a lack of memory. In the order of the items.
+
+    Examples
+    --------
+    >>> list(flushed_behind(lambda item: (2 * item, lambda: None), [1, 2]))
+    [(1, 2, None), (2, 4, None)]
+    """
+
+    def begun() -> Iterator[tuple[Any, Any, Callable[[], None] | Exception]]:
+        for item in items:
+            try:
+                yield item, *begin(item)
+            except (Failure, OSError, MemoryError) as error:
+                yield item, None, error
+
+    def finished(work: tuple[Any, Any, Callable[[], None] | Exception]) -> tuple[Any, Any, Exception | None]:
+        item, told, finish = work
+        if isinstance(finish, Exception):
+            return item, told, finish
+        try:
+            finish()
+        except (Failure, OSError, MemoryError) as error:
+            return item, told, error
+        return item, told, None
+
+    yield from in_threads(finished, begun(), jobs)
+
+
 def default_memory() -> int:
     """A quarter of the machine's memory.
 

@@ -18,8 +18,10 @@ COMMANDS = sorted(path.stem for path in (PACKAGE / 'commands').glob('*.py') if p
 FLOORS = ('commands', 'files', 'pixels', 'plots')
 # Which parts of the package a floor may import besides itself.
 ALLOWED = {
-    'commands': {'cli', 'errors', 'files', 'pixels', 'plots', 'stacking'},
+    'commands': {'cli', 'errors', 'files', 'pixels', 'plots', 'stacking', 'darks', 'darkrates'},
     'stacking': {'cli', 'errors', 'files', 'pixels'},
+    'darks': {'errors', 'files', 'pixels'},
+    'darkrates': {'cli', 'darks', 'errors', 'files', 'pixels'},
     'files': {'errors'},
     'pixels': set(),
     'plots': set(),
@@ -33,6 +35,8 @@ FOREIGN = {
     'files': {'numpy', 'astropy', 'dateutil'},
     'commands': set(),
     'stacking': {'numpy'},
+    'darks': {'numpy'},
+    'darkrates': {'numpy'},
     'cli': set(),
     'errors': set(),
     '__init__': set(),

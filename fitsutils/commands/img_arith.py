@@ -18,14 +18,13 @@ Examples
 
 import argparse
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from fitsutils import cli, files, pixels
-from fitsutils.errors import Failure, UsageError, refusing
+from fitsutils.errors import UsageError, refusing
 
 _OPERATORS = ('+', '-', '*', 'x', '/', '^', 'min', 'max', '=')
-_FLUSHING = 2  # outputs that are flushed to the disk at once
 
 
 def build_parser() -> cli.Parser:
@@ -48,9 +47,10 @@ def build_parser() -> cli.Parser:
 
 
 class _Task(NamedTuple):
-    """One output: image, operand (an image, a number) and its name in words, output path."""
+    """One output: image, operator, operand (an image, a number), all three in words, output path."""
 
     image: Any
+    operator: str
     operand: Any
     words: str
     output: str
@@ -68,9 +68,17 @@ def img_arith(args: argparse.Namespace, job: cli.Job) -> None:
             job.wrote(task.output)
         return
     files.output.make_folder(args.output)
+    operands = _Operands(args)
+
+    def begin(task: _Task) -> tuple[int, Callable[[], None]]:
+        image = files.reader.read_pixels(task.image, checksum=args.checksum, max_size=args.max_size)
+        result, undefined = pixels.arithmetic.operate(
+            image, operator, operands.get(task.operand), divide_by_zero=args.divzero, min_denominator=limit
+        )
+        return undefined, _begin(task, result, undefined, args.dtype, cards)
+
     with job.progress(len(tasks), 'images') as progress:
-        # While one output is flushed to the disk, the next ones are computed.
-        for task, undefined, error in cli.in_threads(_finish, _begun(tasks, operator, limit, args, cards), _FLUSHING):
+        for task, undefined, error in cli.flushed_behind(begin, tasks):
             with job.attempt():
                 if error is not None:
                     raise error
@@ -79,37 +87,6 @@ def img_arith(args: argparse.Namespace, job: cli.Job) -> None:
                     job.say(f'{task.output}: {undefined} pixels have no value (division by zero or the like): {became}')
                 job.wrote(task.output)
             progress.step()
-
-
-def _begun(
-    tasks: Sequence[_Task],
-    operator: str,
-    limit: tuple[float, float] | None,
-    args: argparse.Namespace,
-    cards: list[tuple[str, Any]],
-) -> Iterator[tuple[_Task, int, Callable[[], None] | Exception]]:
-    """Each task, how many pixels have no value, and what gives the written file its name, or what went wrong."""
-    operands = _Operands(args)
-    for task in tasks:
-        try:
-            image = files.reader.read_pixels(task.image, checksum=args.checksum, max_size=args.max_size)
-            result, undefined = pixels.arithmetic.operate(
-                image, operator, operands.get(task.operand), divide_by_zero=args.divzero, min_denominator=limit
-            )
-            yield task, undefined, _begin(task, result, undefined, args.dtype, cards)
-        except (Failure, OSError, MemoryError) as error:
-            yield task, 0, error
-
-
-def _finish(begun: tuple[_Task, int, Callable[[], None] | Exception]) -> tuple[_Task, int, Exception | None]:
-    task, undefined, finish = begun
-    if isinstance(finish, Exception):
-        return task, undefined, finish
-    try:
-        finish()
-    except (Failure, OSError, MemoryError) as error:
-        return task, undefined, error
-    return task, undefined, None
 
 
 def split_words(words: Sequence[str]) -> tuple[list[str], str, list[str]]:
@@ -189,7 +166,7 @@ def _task(image: Any, operator: str, operand: Any, output: str) -> _Task:
         name = operand.name
     else:
         name = f'{operand:.15g}'
-    return _Task(image, operand, f'{image.name} {operator} {name}', output)
+    return _Task(image, operator, operand, f'{image.name} {operator} {name}', output)
 
 
 def _warn_of_differences(tasks: list[_Task | None], operator: str) -> None:
@@ -231,7 +208,8 @@ def _begin(
         with refusing(f'--dtype {dtype}', task.output):
             result = pixels.arithmetic.as_type(result, dtype)
     lines = [task.words] + ([f'{undefined} pixels have no value'] if undefined else [])
-    header = files.header.product(task.image, 'img_arith', lines, cards)
+    own = [] if isinstance(task.operand, float) else files.calibrated.bias_cards(task.operator, task.operand)
+    header = files.header.product(task.image, 'img_arith', lines, [*own, *cards])
     return files.writer.begin_fits(task.output, [(result, header)])
 
 

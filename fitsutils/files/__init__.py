@@ -4,6 +4,7 @@ import importlib
 import types
 
 __all__ = [
+    'calibrated',
     'cards',
     'checksum',
     'hdus',

@@ -121,9 +121,7 @@ def _set_times(header: fits.Header, images: Sequence[Any], method: Method) -> No
             seconds = exposures[0] if method.level is None else method.level
         if method.name == 'sum':
             seconds *= len(exposures)
-        for key in headers.ALIASES['EXPTIME']:
-            if headers.as_number(headers.value(header, key)) is not None:
-                header[key] = seconds
+        headers.set_exposure(header, seconds)
     spans = [_span(image.keywords, seconds) for image, seconds in zip(images, exposures, strict=True)]
     known = [span for span in spans if span is not None]
     if len(known) == len(spans):
@@ -258,7 +256,7 @@ def drop_axes(header: fits.Header, axes: int) -> None:
         header['WCSAXES'] = axes
 
 
-_MAP_UNITS = {'EXPTIME': 's', 'SIGMA': None, 'UNCERT': None}  # None: that of the pixels
+_MAP_UNITS = {'EXPTIME': 's', 'SIGMA': None, 'UNCERT': None, 'OFFSET': None, 'RMS': None}  # None: that of the pixels
 _MAP_TEXTS = {
     'COUNT': 'values used of each pixel',
     'SIGMA': 'standard deviation of the values used, n - 1',
@@ -267,10 +265,13 @@ _MAP_TEXTS = {
     'EXPTIME': 'exposure time of the images used',
     'MASK': '1 where nothing was left of a pixel',
     'UNCERT': 'standard deviation of the combined value',
+    'OFFSET': 'counts of a dark of 0 s',
+    'RMS': 'scatter about the line, n - 2',
+    'NPTS': 'darks that the line was fitted to',
 }
 
 
-def map_header(name: str, header: fits.Header) -> fits.Header:
+def map_header(name: str, header: fits.Header, text: str | None = None) -> fits.Header:
     """The header of an image extension that goes with a combination.
 
     Parameters
@@ -279,13 +280,15 @@ def map_header(name: str, header: fits.Header) -> fits.Header:
         Its name, such as 'COUNT' or 'UNCERT'.
     header : Header
         That of the combination.
+    text : str, optional
+        What it holds, where that is not what a map of this name holds of a combination.
 
     Returns
     -------
     Header
         With EXTNAME and BUNIT, the world coordinates, and for UNCERT the kind of uncertainty as ``CCDData`` reads it.
     """
-    out = fits.Header([('EXTNAME', name, _MAP_TEXTS[name])])
+    out = fits.Header([('EXTNAME', name, text or _MAP_TEXTS[name])])
     unit = _MAP_UNITS.get(name, '')
     unit = headers.value(header, 'BUNIT') if unit is None else unit
     if unit:

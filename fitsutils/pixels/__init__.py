@@ -6,7 +6,9 @@ import types
 __all__ = [
     'arithmetic',
     'combining',
+    'darkcurrent',
     'gathered',
+    'hotpixels',
     'likeness',
     'planes',
     'rejection',
