@@ -294,7 +294,7 @@ def rate_parts(
         for name, image in parts
     ]  # fmt: skip
     header['BUNIT'] = f'{unit}/s'
-    header.insert(0, ('EXTNAME', 'RATE', 'dark current: counts a second'))
+    header['EXTNAME'] = ('RATE', 'dark current: counts a second')
     return [(arithmetic.as_type(lines.rate, kind), header), *found]
 
 
@@ -303,8 +303,8 @@ def _rate_header(images: Sequence[Any], rates: Rates, settings: PerPixel) -> Any
     header = provenance.combined_header(images, 'fit_dark', method)
     # The rate is that of a second: no exposure time is true any more.
     headers.set_exposure(header, None)
-    if settings.key is not None:
-        header.remove(settings.key.upper(), ignore_missing=True)
+    if settings.key is not None and settings.key.upper() in header:
+        del header[settings.key.upper()]
     if len(set(rates.ceilings)) == 1 and math.isfinite(rates.ceilings[0]):
         header['DARKSAT'] = (rates.ceilings[0], 'counts from which on pixels are saturated')
     texts = {'saturated': 'saturated', 'missing': 'without a line', 'unfit': 'with too large residuals',

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import fitsutils
@@ -141,6 +142,28 @@ def test_help_version_and_usage_errors_do_not_wait_for_numpy(name, word, status)
         'print(status, [name for name in ("numpy", "astropy", "scipy", "matplotlib") if name in sys.modules])'
     )
     assert python(code) == f'{status} []\n'
+
+
+@pytest.mark.parametrize(
+    ('name', 'words'),
+    [
+        ('combine_fits', ['a.fits', 'b.fits', '-m', 'mean', '-c', 'sigma', '-n', 'median', '-o', 'out.fits']),
+        ('img_arith', ['a.fits', 'b.fits', '-', 'a.fits', '--prefix', 'x_']),
+        ('img_stats', ['a.fits', 'b.fits', '-s', 'mean,median']),
+        ('img_log', ['a.fits', 'b.fits']),
+        ('img_rename', ['a.fits', 'b.fits']),
+    ],
+)
+def test_plain_frames_do_not_wait_for_astropy(tmp_path, make_image, name, words):
+    for place, stem in enumerate('ab'):
+        date = f'2021-02-27T0{place}:00:00'
+        make_image(tmp_path / f'{stem}.fits', np.full((5, 7), 9, 'u2'), DATE__OBS=date, OBJECT='M 1', EXPTIME=60.0)
+    code = (
+        f'import os, sys\nos.chdir({str(tmp_path)!r})\nfrom fitsutils.commands.{name} import main\n'
+        f'status = main({words!r})\n'
+        'print(status, [name for name in ("astropy", "scipy", "matplotlib") if name in sys.modules])'
+    )
+    assert python(code).endswith('0 []\n')
 
 
 def test_fits_files_are_opened_in_files_only():

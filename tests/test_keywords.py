@@ -33,7 +33,7 @@ def quick(reference, wanted=None):
     """The values the short way; None where it is not taken."""
     try:
         return keywords._quick(reference.path, None if wanted is None else frozenset(wanted))
-    except keywords._UnusualError:
+    except keywords.UnusualError:
         return None
 
 

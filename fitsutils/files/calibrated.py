@@ -79,14 +79,14 @@ def _steps(image: Any) -> list[str]:
     """What img_arith says in HISTORY that it did, one line a step, however many cards it takes."""
     found: list[str] = []
     ours = False
-    for card in image.header.get('HISTORY', ()):
-        line = str(card)
+    lines = [str(card.value) for card in image.header.cards if card.keyword == 'HISTORY']
+    image.forget_header()
+    for line in lines:
         if _COMMAND.match(line):
             ours = line.startswith('img_arith ')
             found.append('')
         elif ours and found:
             found[-1] += line if len(found[-1]) % 72 == 0 else f' {line}'
-    image.forget_header()
     return found
 
 

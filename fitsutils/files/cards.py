@@ -1,14 +1,16 @@
 """Cards of inputs made fit for products: every file written keeps the FITS standard."""
 
+from __future__ import annotations
+
 import math
 import re
 import warnings
 from typing import Any
 
-from astropy.io import fits
-
 from fitsutils.errors import warn
 from fitsutils.files import header as headers
+from fitsutils.files.library import fits
+from fitsutils.files.plain import PlainCard, card_text
 
 _LEGAL = re.compile(r'[ -~]*\Z')
 _REAL = r'[+-]?(?:\d+\.?\d*|\.\d+)(?:[ED][+-]?\d+)?'
@@ -40,37 +42,35 @@ _MATRIX = re.compile(r'(CD|PC)\d+_\d+([A-Z]?)\Z')
 _COMMENTARY = ('', 'COMMENT', 'HISTORY')
 
 
-def legal_cards(header: fits.Header, path: str) -> list[fits.Card]:
+def legal_cards(header: Any, path: str) -> list[str]:
     """The cards of a header that may stand in a product.
 
     Parameters
     ----------
-    header : Header
+    header : Header or PlainHeader
         Any header; it is not changed.
     path : str
         Name of the output, for the warning.
 
     Returns
     -------
-    list of Card
-        Without DATE and the cards that describe the storage of the data. Of duplicates the first.
+    list of str
+        Their texts, without DATE and the cards that describe the storage of the data. Of duplicates the first.
         A card that breaks the standard is repaired, or, where that can't be
         done, its text becomes a COMMENT; a warning names both.
     """
     cards, odd, seen = [], [], set()
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')  # what astropy would say, the warning below says in one line
-        for card in header.cards:
-            text = _text(card)
-            key = _key(card)
-            if headers.is_structural(key) or key == 'DATE':
+        for card in map(_as_it_stands, header.cards):
+            if headers.is_structural(card.keyword) or card.keyword == 'DATE':
                 continue
-            legal = _legal(card, key, text)
+            legal = _legal(card)
             if legal is None:
-                odd.append(text[:8].strip() or 'a blank keyword')
-                legal = _as_comment(text)
-            elif str(legal) != text:
-                odd.append(key or 'a comment')
+                odd.append(card.text[:8].strip() or 'a blank keyword')
+                legal = _as_comment(card.text)
+            elif legal.text != card.text:
+                odd.append(card.keyword or 'a comment')
             if legal.keyword not in _COMMENTARY:
                 if legal.keyword in seen:
                     odd.append(f'a second {legal.keyword}')
@@ -81,7 +81,11 @@ def legal_cards(header: fits.Header, path: str) -> list[fits.Card]:
     if odd:
         names = ', '.join(dict.fromkeys(odd))
         warn(f'header cards against the FITS standard were repaired or left out: {names}', path)
-    return cards
+    return [card.text for card in cards]
+
+
+def _as_it_stands(card: PlainCard | fits.Card) -> PlainCard:
+    return card if isinstance(card, PlainCard) else PlainCard(_key(card), _text(card))
 
 
 def _text(card: fits.Card) -> str:
@@ -98,7 +102,7 @@ def _key(card: fits.Card) -> str:
         return _text(card)[:8].strip().upper()
 
 
-def _with_axes_first(cards: list[fits.Card], odd: list[str]) -> list[fits.Card]:
+def _with_axes_first(cards: list[PlainCard], odd: list[str]) -> list[PlainCard]:
     """The cards with WCSAXES before all that it governs, or as a comment where it is wrong."""
     axes = [card for card in cards if card.keyword.startswith('WCSAXES')]
     if not axes:
@@ -107,13 +111,13 @@ def _with_axes_first(cards: list[fits.Card], odd: list[str]) -> list[fits.Card]:
     indices = [int(index) for _, match in found for index in match.groups() if index]
     if indices and not 1 <= min(indices) <= max(indices) <= max(card.value for card in axes):
         odd.append('WCSAXES')
-        return [_as_comment(_text(card)) if card in axes else card for card in cards]
+        return [_as_comment(card.text) if card in axes else card for card in cards]
     first = found[0][0] if found else len(cards)
     late = [card for card in cards[first:] if card in axes]
     return [*cards[:first], *late, *(card for card in cards[first:] if card not in axes)] if late else cards
 
 
-def _with_one_rotation(cards: list[fits.Card], odd: list[str]) -> list[fits.Card]:
+def _with_one_rotation(cards: list[PlainCard], odd: list[str]) -> list[PlainCard]:
     """The cards without a PC matrix beside a CD matrix, which other programs prefer, and without CROTA2 beside PC."""
     matrices = {match.groups() for card in cards if (match := _MATRIX.match(card.keyword))}
     kept = []
@@ -122,39 +126,36 @@ def _with_one_rotation(cards: list[fits.Card], odd: list[str]) -> list[fits.Card
         second = match and match[1] == 'PC' and ('CD', match[2]) in matrices
         if second or (card.keyword == 'CROTA2' and ('PC', '') in matrices):
             odd.append(card.keyword)
-            card = _as_comment(_text(card))
+            card = _as_comment(card.text)
         kept.append(card)
     return kept
 
 
-def _legal(card: fits.Card, key: str, text: str) -> fits.Card | None:
+def _legal(card: PlainCard) -> PlainCard | None:
     """The card itself, a repaired one, or None when nothing can be done."""
+    key, text = card
     try:
         if key in _COMMENTARY:
-            return _verified(_printable(text)) if text[:8].rstrip() in _COMMENTARY else None
-        if _well_formed(text) and not (_TYPED.match(key) or _MAY_OVERFLOW.search(text)):
-            return _verified(text)
-        return _repaired(fits.Card.fromstring(_with_indicator(_printable(text))), key)
+            return PlainCard(key, _printable(text)) if text[:8].rstrip() in _COMMENTARY else None
+        if not _well_formed(text):
+            found = fits.Card.fromstring(_with_indicator(_printable(text)))
+            content = found.value  # before its text is asked for, which would be put right
+            undefined = isinstance(content, fits.card.Undefined)
+            return _repaired(PlainCard(found.keyword, str(found)), None if undefined else content)
+        return _repaired(card, card.value) if _TYPED.match(key) or _MAY_OVERFLOW.search(text) else card
     except (fits.VerifyError, ValueError, AttributeError):
         return None
 
 
-def _repaired(card: fits.Card, key: str) -> fits.Card | None:
-    content = card.value
+def _repaired(card: PlainCard, content: Any) -> PlainCard | None:
+    key = card.keyword
     fitted = _fitted(key, content)
-    if fitted is None:
+    if fitted is None and (_TYPED.match(key) or card.value is not None):
         return None
-    if fitted is content and _well_formed(str(card)):
+    if fitted is content and _well_formed(card.text):
         return card
-    made = fits.Card(card.keyword, fitted, card.comment)
-    return made if _well_formed(str(made)) else None
-
-
-def _verified(text: str) -> fits.Card:
-    """A card of this text, which is right and need not be looked at by astropy."""
-    card = fits.Card.fromstring(text)
-    card._verified = True
-    return card
+    made = card_text(key, fitted, card.comment)
+    return PlainCard(key, made) if _well_formed(made) else None
 
 
 def _printable(text: str) -> str:
@@ -185,9 +186,7 @@ def _fitted(key: str, content: Any) -> Any:
     """The value in the type that the standard wants; None where it can't be had."""
     if _OF_TABLES.match(key):
         return None
-    if isinstance(content, fits.card.Undefined):
-        return None if _NUMBER.match(key) or _TEXT.match(key) else content
-    if not _is_finite(content):
+    if content is None or not _is_finite(content):
         return None
     if _NUMBER.match(key):
         return _fitted_number(key, content)
@@ -214,5 +213,5 @@ def _fitted_date(content: str) -> str | None:
     return headers.date_text(moment)
 
 
-def _as_comment(text: str) -> fits.Card:
-    return fits.Card('COMMENT', headers.ascii_text(text.rstrip())[:72])
+def _as_comment(text: str) -> PlainCard:
+    return PlainCard('COMMENT', f'COMMENT {headers.ascii_text(text.rstrip())[:72]:72}')

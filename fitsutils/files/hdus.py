@@ -4,6 +4,8 @@ Headers are parsed by astropy. A file packed with gzip or bzip2 is unpacked as
 it is read, and no further than is needed.
 """
 
+from __future__ import annotations
+
 import bz2
 import contextlib
 import gzip
@@ -18,11 +20,11 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 import numpy as np
-from astropy.io import fits
 
 from fitsutils.errors import Failure, FileWarning, warn
 from fitsutils.files import header as headers
 from fitsutils.files.inputs import Hdu, Reference
+from fitsutils.files.library import fits
 
 BLOCK = 2880
 CHANGED = 'the file has changed since its header was read'

@@ -7,13 +7,11 @@ import math
 import os
 import re
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from fitsutils import __version__
 from fitsutils.errors import Failure, UsageError, visible, warn
-
-if TYPE_CHECKING:  # a plain header's values are read without astropy, which takes longer to load than they do
-    from astropy.io import fits
+from fitsutils.files.library import fits
 
 # What different cameras and observatories call the same thing; the first that is there counts.
 ALIASES: dict[str, tuple[str, ...]] = {
@@ -74,8 +72,6 @@ def value(header: fits.Header, key: str) -> Any:
         return found
     if isinstance(found, str):
         return found if found.strip() else None
-    from astropy.io import fits
-
     if isinstance(found, fits.card.Undefined):
         return None
     if isinstance(found, fits.header._HeaderCommentaryCards):
@@ -85,8 +81,6 @@ def value(header: fits.Header, key: str) -> Any:
 
 def _unparsable() -> tuple[type[Exception], ...]:
     """What astropy raises at a card that it can't parse."""
-    from astropy.io import fits
-
     return fits.VerifyError, ValueError
 
 
@@ -666,10 +660,10 @@ def product(image: Any, command: str, lines: Iterable[str], cards: Iterable[tupl
     if not image.is_whole:
         cut_to(header, image.slices)
     for key, content in cards:
-        if content is None:
-            header.remove(key, ignore_missing=True)
-        else:
+        if content is not None:
             header[key] = content
+        elif key in header:
+            del header[key]
     add_history(header, command, lines)
     return header
 

@@ -78,8 +78,8 @@ class PlainHeader(NamedTuple):
     status: os.stat_result
 
 
-class _UnusualError(Exception):
-    """The short way does not do for this file."""
+class UnusualError(Exception):
+    """The short way does not do for this file, or for this card."""
 
 
 def read(reference: Reference, hdu: Hdu | None = None, wanted: Collection[str] | None = None) -> Keywords:
@@ -106,9 +106,9 @@ def read(reference: Reference, hdu: Hdu | None = None, wanted: Collection[str] |
     """
     try:
         if hdu is not None or reference.hdu is not None:
-            raise _UnusualError
+            raise UnusualError
         found = _quick(reference.path, None if wanted is None else frozenset(wanted))
-    except _UnusualError:
+    except UnusualError:
         found = _parsed(reference, hdu, wanted)
     if found.repeated:
         warn(f'more than one card {", ".join(found.repeated)}: the first one counts', reference.path)
@@ -145,12 +145,12 @@ def plain_header(path: str, wanted: frozenset[str]) -> PlainHeader | None:
         one, an image elsewhere, a card that breaks the standard.
     """
     try:
-        text, status = _header_text(path)
+        text, status = header_text(path)
         if any(map(_lacks_indicator, [text[start : start + 10] for start in range(0, len(text), _CARD)])):
             return None
         values = _values(text, wanted, STRUCTURE)
         _check_layout(values)
-    except _UnusualError:
+    except UnusualError:
         return None
     if values.get('PCOUNT') or values.get('GCOUNT', 1) != 1:
         return None
@@ -185,10 +185,10 @@ def is_plain(key: str) -> bool:
 
 
 def _quick(path: str, wanted: frozenset[str] | None) -> Keywords:
-    """Values of the primary header of a plain image, or _UnusualError."""
+    """Values of the primary header of a plain image, or UnusualError."""
     if wanted is not None and any(key in _COMMENTARY or not _KEYWORD.match(key) for key in wanted):
-        raise _UnusualError
-    text, _ = _header_text(path)
+        raise UnusualError
+    text, _ = header_text(path)
     found = _values(text, wanted, _LAYOUT)
     _check_layout(found)
     if wanted is None:
@@ -216,14 +216,14 @@ def _values(text: str, wanted: frozenset[str] | None, more: frozenset[str]) -> K
     keys = [text[start : start + 8] for start in range(0, len(text), _CARD)]
     different = set(keys)
     if any(map(_is_odd, different)):
-        raise _UnusualError
+        raise UnusualError
     if wanted is None:
         places = [place for place, key in enumerate(keys) if key not in _WITHOUT_VALUE]
     else:
         names = _padded(wanted, more)
         places = [place for place, key in enumerate(keys) if key in names]
     if 'CONTINUE' in different and any(keys[place + 1 : place + 2] == ['CONTINUE'] for place in places):
-        raise _UnusualError
+        raise UnusualError
     values: dict[str, Any] = {}
     repeated = []
     for place in places:
@@ -231,19 +231,59 @@ def _values(text: str, wanted: frozenset[str] | None, more: frozenset[str]) -> K
         if name in values:
             repeated.append(name)
         else:
-            values[name] = _value(text[place * _CARD + 8 : (place + 1) * _CARD])
+            found = plain_value(text[place * _CARD + 8 : (place + 1) * _CARD])
+            values[name] = None if found == '' else found
     return Keywords(values, repeated)
 
 
-@functools.lru_cache(maxsize=10_000)
-def _value(rest: str) -> Any:
-    """The value behind a keyword's eight characters; a night's frames have most of their cards in common."""
-    match = _VALUE.match(rest, 2) if rest.startswith('= ') else None
-    if match is None:
-        raise _UnusualError
+def is_plain_text(text: str) -> bool:
+    """Whether all cards of a header are by the standard's simple rules.
+
+    Parameters
+    ----------
+    text : str
+        All cards before END, printable ASCII.
+
+    Returns
+    -------
+    bool
+        False where one has a keyword or a value that only astropy reads, or goes on in the next.
+    """
+    try:
+        _values(text, None, frozenset())
+    except UnusualError:
+        return False
+    return all(text[start : start + 8] != 'CONTINUE' for start in range(0, len(text), _CARD))
+
+
+@functools.lru_cache(maxsize=10_000)  # a night's frames have most of their cards in common
+def plain_value(rest: str) -> Any:
+    """The value of a card.
+
+    Parameters
+    ----------
+    rest : str
+        What stands behind the keyword's eight characters.
+
+    Returns
+    -------
+    bool, int, float, str or None
+        None where there is none.
+
+    Raises
+    ------
+    UnusualError
+        When it is not by the standard's simple rules.
+
+    Examples
+    --------
+    >>> plain_value("=                  1.5 / electrons"), plain_value("= 'M 1     '")
+    (1.5, 'M 1')
+    """
+    match = _matched(rest)
     kind = match.lastgroup
     if kind == 'text':
-        return match[1].rstrip() or None
+        return match[1].rstrip()
     if kind == 'whole':
         return int(match[3])
     if kind == 'float':
@@ -251,42 +291,93 @@ def _value(rest: str) -> Any:
     return None if kind is None else match[2] == 'T'
 
 
+def plain_comment(rest: str) -> str:
+    """The comment of a card.
+
+    Parameters
+    ----------
+    rest : str
+        What stands behind the keyword's eight characters.
+
+    Returns
+    -------
+    str
+        Without the slash and the blanks around it.
+
+    Raises
+    ------
+    UnusualError
+        When the value is not by the standard's simple rules.
+
+    Examples
+    --------
+    >>> plain_comment("=                  1.5 / electrons")
+    'electrons'
+    """
+    return rest[_matched(rest).end() :].strip()
+
+
+def _matched(rest: str) -> re.Match[str]:
+    match = _VALUE.match(rest, 2) if rest.startswith('= ') else None
+    if match is None:
+        raise UnusualError
+    return match
+
+
 def _check_layout(values: dict[str, Any]) -> None:
     """Only a primary HDU that holds an image of some pixels is the one that the reader would choose."""
     count = values.get('NAXIS')
     if type(count) is not int or not 0 < count <= _MOST_AXES:
-        raise _UnusualError
+        raise UnusualError
     if values.get('BITPIX') not in _BITS or values.get('GROUPS'):
-        raise _UnusualError
+        raise UnusualError
     numbers = [values.get(f'NAXIS{axis}') for axis in range(1, count + 1)]
     numbers += [values.get('PCOUNT', 1) or 1, values.get('GCOUNT', 1) or 1]
     if any(type(number) is not int or number < 1 for number in numbers):
-        raise _UnusualError
+        raise UnusualError
 
 
-def _header_text(path: str) -> tuple[str, os.stat_result]:
-    """The first header of a plain FITS file, of printable ASCII and up to its END, and the file's status."""
+def header_text(path: str) -> tuple[str, os.stat_result]:
+    """The first header of a plain FITS file.
+
+    Parameters
+    ----------
+    path : str
+        The file.
+
+    Returns
+    -------
+    str
+        All cards before END, printable ASCII.
+    os.stat_result
+        The file's status while it was open.
+
+    Raises
+    ------
+    UnusualError
+        When it is another file, or can't be read: the reader finds that again, and words for it.
+    """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # a pipe must not be waited for
         try:
             status = os.fstat(descriptor)
             if not stat.S_ISREG(status.st_mode):  # a pipe gives its bytes once only
-                raise _UnusualError
+                raise UnusualError
             raw = os.read(descriptor, _FIRST_READ)
             if not raw.startswith(b'SIMPLE  ='):
-                raise _UnusualError
+                raise UnusualError
             while (end := _end(raw)) < 0:
                 more = os.read(descriptor, len(raw))
                 if not more or len(raw) > _MOST_BYTES:
-                    raise _UnusualError
+                    raise UnusualError
                 raw += more
         finally:
             os.close(descriptor)
     except (OSError, ValueError):
-        raise _UnusualError from None  # the reader finds it again, and words for it
+        raise UnusualError from None  # the reader finds it again, and words for it
     raw = raw[:end]
     if raw.translate(None, _PRINTABLE):
-        raise _UnusualError
+        raise UnusualError
     return raw.decode('ascii'), status
 
 

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from fitsutils.errors import Failure, warn
 from fitsutils.files import header as headers
 from fitsutils.files import perframe
+from fitsutils.files.library import fits
 
 if TYPE_CHECKING:  # astropy.wcs takes longer to load than most commands take
-    from astropy.io import fits
     from astropy.wcs import WCS
 
 _MOST = 100  # times the largest image that a canvas may be
@@ -195,7 +195,7 @@ def _wcs(image: Any) -> WCS:
         raise Failure(f'it has no WCS to be laid out by: there is no {", ".join(missing)}', image.path)
     with _quiet():
         try:
-            found = wcs.WCS(header, naxis=2)
+            found = wcs.WCS(fits.Header.fromstring(header.tostring()), naxis=2)
             found.wcs.set()
         except Exception as error:  # of many kinds
             raise Failure(f'its WCS can not be used: {" ".join(str(error).split())}', image.path) from error

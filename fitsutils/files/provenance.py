@@ -1,5 +1,7 @@
 """The header of a combination: what went into it, and what it stands for in time."""
 
+from __future__ import annotations
+
 import contextlib
 import dataclasses
 import datetime
@@ -8,10 +10,10 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
-from astropy.io import fits
 
 from fitsutils.files import header as headers
-from fitsutils.files import placing
+from fitsutils.files import placing, plain
+from fitsutils.files.library import fits
 
 _MOST_NUMBERED = 999  # IMCMBnnn has three digits
 _OLD = re.compile(r'(NCOMBINE|NREJ(ALL|ECT)|NSKIPPED|NUNLIKE|CMB[A-Z]+|IM(CMB|DAT|SCL|ZER|WGT)\d{3})\Z')
@@ -271,7 +273,7 @@ _MAP_TEXTS = {
 }
 
 
-def map_header(name: str, header: fits.Header, text: str | None = None) -> fits.Header:
+def map_header(name: str, header: fits.Header | plain.PlainHeader, text: str | None = None) -> plain.PlainHeader:
     """The header of an image extension that goes with a combination.
 
     Parameters
@@ -285,10 +287,10 @@ def map_header(name: str, header: fits.Header, text: str | None = None) -> fits.
 
     Returns
     -------
-    Header
+    PlainHeader
         With EXTNAME and BUNIT, the world coordinates, and for UNCERT the kind of uncertainty as ``CCDData`` reads it.
     """
-    out = fits.Header([('EXTNAME', name, text or _MAP_TEXTS[name])])
+    out = plain.PlainHeader([plain.card_text('EXTNAME', name, text or _MAP_TEXTS[name])])
     unit = _MAP_UNITS.get(name, '')
     unit = headers.value(header, 'BUNIT') if unit is None else unit
     if unit:

@@ -8,6 +8,8 @@ tile-compressed images go through astropy, and files packed with gzip or bzip2
 are unpacked once into a temporary folder.
 """
 
+from __future__ import annotations
+
 import contextlib
 import dataclasses
 import functools
@@ -21,14 +23,14 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
-from astropy.io import fits
 from numpy.typing import NDArray
 
 from fitsutils.errors import Failure, warn
-from fitsutils.files import checksum, hdus
+from fitsutils.files import checksum, hdus, plain
 from fitsutils.files import header as headers
 from fitsutils.files.inputs import Hdu, Reference, expand
-from fitsutils.files.keywords import Keywords, is_plain, plain_header
+from fitsutils.files.keywords import Keywords, UnusualError, header_text, is_plain, plain_header
+from fitsutils.files.library import fits
 from fitsutils.files.section import Region
 from fitsutils.files.stored import Format, Summing, format_of, read_runs
 
@@ -106,14 +108,15 @@ class Image:
     _packed: bool
     _sums: tuple[int | None, bool]
     _fingerprint: tuple[int, ...]
-    _header: fits.Header | None = None
+    _header: fits.Header | plain.PlainHeader | None = None
     _copy: Stored | None = None
 
     @property
-    def header(self) -> fits.Header:
+    def header(self) -> fits.Header | plain.PlainHeader:
         """The HDU's header; where it is an extension, with the primary header's cards that it does not have itself.
 
-        It is parsed when it is asked for, and kept until `forget_header`.
+        It is parsed when it is asked for, and kept until `forget_header`. That of an ordinary frame
+        is a `PlainHeader`, which does without astropy what products ask of a header.
         """
         if self._header is None:
             self._header = _parsed_header(self)
@@ -161,7 +164,7 @@ class Image:
             axes[-1] = (axes[-1][0] + plane, axes[-1][0] + plane + 1)
         return str(Reference(self.path, self.reference.hdu, Region(tuple(axes))))
 
-    def cut(self, region: Region) -> 'Image':
+    def cut(self, region: Region) -> Image:
         """A part of this image.
 
         Parameters
@@ -189,7 +192,7 @@ class Image:
         )
         return self._with(slices)
 
-    def planes(self) -> list['Image']:
+    def planes(self) -> list[Image]:
         """The planes of a cube.
 
         Returns
@@ -205,10 +208,10 @@ class Image:
             for places in itertools.product(*lead)
         ]
 
-    def _with(self, slices: tuple[slice, ...]) -> 'Image':
+    def _with(self, slices: tuple[slice, ...]) -> Image:
         return dataclasses.replace(self, slices=slices)
 
-    def fitted_to(self, image: 'Image') -> 'Image':
+    def fitted_to(self, image: Image) -> Image:
         """Give this image as an operand for another one, or for a part of it.
 
         Parameters
@@ -472,7 +475,22 @@ def _image(
     return image
 
 
-def _parsed_header(image: Image) -> fits.Header:
+def _parsed_header(image: Image) -> fits.Header | plain.PlainHeader:
+    return _plain_header(image) or _any_header(image)
+
+
+def _plain_header(image: Image) -> plain.PlainHeader | None:
+    """The header of an ordinary frame; None where only astropy knows what to make of it."""
+    if image.index or image._packed or image._tiled:
+        return None
+    try:
+        text, status = header_text(image.path)
+    except UnusualError:
+        return None
+    return plain.parsed(text) if hdus.fingerprint(status) == image._fingerprint else None
+
+
+def _any_header(image: Image) -> fits.Header:
     path = image.path
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')  # what there is to say was said when the image was opened

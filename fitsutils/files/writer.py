@@ -1,5 +1,7 @@
 """FITS files, written with their sums, and headers of files that are there already."""
 
+from __future__ import annotations
+
 import bz2
 import contextlib
 import io
@@ -10,13 +12,13 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, BinaryIO
 
 import numpy as np
-from astropy.io import fits
 from numpy.typing import NDArray
 
 from fitsutils.errors import Failure, UsageError
 from fitsutils.files import cards as legal
-from fitsutils.files import checksum, hdus, output
+from fitsutils.files import checksum, hdus, output, plain
 from fitsutils.files import header as headers
+from fitsutils.files.library import fits
 from fitsutils.files.naming import split_suffix
 
 _BLOCK = 2880
@@ -24,7 +26,7 @@ _BITPIX = {'u1': 8, 'i1': 8, 'i2': 16, 'u2': 16, 'i4': 32, 'u4': 32, 'i8': 64, '
 _CHUNK = 1 << 22  # bytes that are swapped and summed at a time
 
 
-Part = tuple[NDArray, fits.Header]
+Part = tuple[NDArray, Any]
 
 
 def write_fits(path: str, parts: Sequence[Part | fits.BinTableHDU]) -> None:
@@ -37,7 +39,7 @@ def write_fits(path: str, parts: Sequence[Part | fits.BinTableHDU]) -> None:
     ----------
     path : str
         Name of the file.
-    parts : sequence of (ndarray, Header) or BinTableHDU
+    parts : sequence of (ndarray, Header or PlainHeader) or BinTableHDU
         The first image becomes the primary HDU, what follows become
         extensions. Pixels keep their type, unsigned integers by way of BZERO;
         structural cards of the header are left out, cards that break the
@@ -98,10 +100,10 @@ def _write_packed(file: BinaryIO, path: str, parts: Sequence[Part | fits.BinTabl
 
 def _write_parts(file: BinaryIO, path: str, parts: Sequence[Part | fits.BinTableHDU]) -> None:
     for number, part in enumerate(parts):
-        if isinstance(part, fits.BinTableHDU):
-            file.write(_table_bytes(part))
-        else:
+        if isinstance(part, tuple):
             _write_image(file, path, *part, primary=number == 0, more=len(parts) > 1)
+        else:
+            file.write(_table_bytes(part))
 
 
 def _table_bytes(table: fits.BinTableHDU) -> bytes:
@@ -159,7 +161,7 @@ def _with_sums(file: io.BytesIO, path: str) -> bytes:
         lines = _lines(file.read(hdu.offset - hdu.start))
         data = file.read(-(-hdu.size // _BLOCK) * _BLOCK)
         datasum = checksum.sum_of(data)
-        lines = _with_card(lines, 'DATASUM', str(fits.Card('DATASUM', str(datasum), _sum_comment())))
+        lines = _with_card(lines, 'DATASUM', plain.card_text('DATASUM', str(datasum), _sum_comment()))
         pieces += [_padded(_summed(lines, datasum)), data]
     return b''.join(pieces)
 
@@ -168,10 +170,10 @@ def _sum_comment() -> str:
     return f'sum made {headers.stamp()}'
 
 
-def _write_image(file: BinaryIO, path: str, pixels: NDArray, header: fits.Header, *, primary: bool, more: bool) -> None:
+def _write_image(file: BinaryIO, path: str, pixels: NDArray, header: Any, *, primary: bool, more: bool) -> None:
     cards = structure(pixels, primary=primary, more=more) + legal.legal_cards(header, path)
-    cards.append(fits.Card('DATE', headers.stamp(), 'UTC date when this file was written'))
-    text = ''.join(map(str, cards))
+    cards.append(plain.card_text('DATE', headers.stamp(), 'UTC date when this file was written'))
+    text = ''.join(cards)
     start, made = file.tell(), _sum_comment()
     file.write(bytes(len(_header_block(text, made))))  # its sums are known once the data have gone by
     datasum = _write_data(file, pixels)
@@ -185,8 +187,8 @@ def _write_image(file: BinaryIO, path: str, pixels: NDArray, header: fits.Header
 def _header_block(text: str, made: str, datasum: int = 0, total: int | None = None) -> bytes:
     """Cards, the two sums and END, padded; CHECKSUM is sixteen zeros where its sum is not known."""
     code = '0' * 16 if total is None else checksum.encode(total)
-    sums = fits.Card('CHECKSUM', code, made), fits.Card('DATASUM', str(datasum), made)
-    return _padded([(text + ''.join(map(str, sums))).encode('ascii')])
+    sums = plain.card_text('CHECKSUM', code, made) + plain.card_text('DATASUM', str(datasum), made)
+    return _padded([(text + sums).encode('ascii')])
 
 
 def _write_data(file: BinaryIO, pixels: NDArray) -> int:
@@ -211,7 +213,7 @@ def _stored(pixels: NDArray) -> NDArray:
     return pixels.astype(pixels.dtype.newbyteorder('>'))
 
 
-def structure(pixels: NDArray, *, primary: bool, more: bool = False) -> list[fits.Card]:
+def structure(pixels: NDArray, *, primary: bool, more: bool = False) -> list[str]:
     """The cards that say how pixels are stored.
 
     Parameters
@@ -225,8 +227,8 @@ def structure(pixels: NDArray, *, primary: bool, more: bool = False) -> list[fit
 
     Returns
     -------
-    list of Card
-        From SIMPLE or XTENSION to BZERO.
+    list of str
+        Cards from SIMPLE or XTENSION to BZERO.
     """
     kind = pixels.dtype.str[1:]
     first = ('SIMPLE', True, 'conforms to FITS standard') if primary else ('XTENSION', 'IMAGE', 'Image extension')
@@ -242,7 +244,7 @@ def structure(pixels: NDArray, *, primary: bool, more: bool = False) -> list[fit
             ('BSCALE', 1, ''),
             ('BZERO', -half if kind == 'i1' else half, 'unsigned integers' if half > 128 else 'signed bytes'),
         ]
-    return [fits.Card(*card) for card in cards]
+    return [plain.card_text(*card) for card in cards]
 
 
 def update_header(path: str, index: int, cards: Sequence[tuple[str, object, str]], history: Sequence[str]) -> None:
@@ -291,11 +293,11 @@ def _lines(raw: bytes) -> list[bytes]:
 
 
 def _edited(lines: list[bytes], cards: Sequence[tuple[str, object, str]], history: Sequence[str]) -> list[bytes]:
-    new = fits.Header()
+    new = plain.PlainHeader()
     for line in history:
         new.add_history(headers.ascii_text(line))
     for keyword, value, comment in cards:
-        lines = _with_card(lines, keyword, str(fits.Card(keyword, value, comment)))
+        lines = _with_card(lines, keyword, plain.card_text(keyword, value, comment))
     return lines + [str(card).encode('ascii') for card in new.cards]
 
 
@@ -312,9 +314,9 @@ def _with_card(lines: list[bytes], keyword: str, text: str) -> list[bytes]:
 def _summed(lines: list[bytes], datasum: int) -> list[bytes]:
     """The cards with a CHECKSUM that is right for them and for the data."""
     made = _sum_comment()
-    zeros = _with_card(lines, 'CHECKSUM', str(fits.Card('CHECKSUM', '0' * 16, made)))
+    zeros = _with_card(lines, 'CHECKSUM', plain.card_text('CHECKSUM', '0' * 16, made))
     total = checksum.add(checksum.sum_of(_padded(zeros)), datasum)
-    return _with_card(lines, 'CHECKSUM', str(fits.Card('CHECKSUM', checksum.encode(total), made)))
+    return _with_card(lines, 'CHECKSUM', plain.card_text('CHECKSUM', checksum.encode(total), made))
 
 
 def _padded(lines: Sequence[bytes]) -> bytes:
