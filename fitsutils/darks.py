@@ -13,8 +13,8 @@ from fitsutils.files import header as headers
 from fitsutils.pixels import arithmetic, darkcurrent, stats
 from fitsutils.pixels.darkcurrent import Line
 
-_HIGHEST_GAIN = 10.0  # electrons a count, where a header does not say: few cameras have more
-_MOST_FRAMES = 100  # that a master may be the mean of, where its header does not say
+_HIGHEST_GAIN = 5.0  # electrons a count, where a header does not say: few cameras have more
+_MOST_FRAMES = 20  # that a master is taken to be the mean of, where its header does not say
 _FAR = 3.0  # scatters of a pixel within which a level may be 0
 _SAME = 1e-3  # exposure times that differ by less, relatively, are one
 _MEDIAN_TO_MEAN = 1.2533  # sqrt(pi/2): the error of a median of normal values against that of their mean

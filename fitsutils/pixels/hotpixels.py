@@ -12,7 +12,7 @@ _STEEP = 0.1  # of a pixel's value: what it must be expected to rise by before i
 _FLAT = 0.25  # of the rise that was expected: a pixel that rises less has stopped
 _FALLEN = 0.9  # of the value before: what falls lower was a cosmic ray's, not a full pixel's
 _NEAR_TOP = 0.9  # of the highest value of all: full pixels hold about as much as each other
-_BOX = 64  # pixels of a side of the squares whose median rates are the background
+_BOX = 32  # pixels of a side of the squares whose median rates are the background
 _LEAST = 0.25  # of a square: fewer good pixels say nothing about it
 _NORMAL = 1.4826  # the standard deviation of normal values over their median absolute deviation
 _ROUNDING = 1e-6  # of the level: residuals of data without noise
@@ -208,8 +208,9 @@ def standing_out(values: Floats, good: Marks, limit: float, least: float = 0.0) 
 
     Notes
     -----
-    The distance from `background`; sigma is 1.4826 times the median absolute distance of the good pixels, or
-    their standard deviation where that is 0.
+    The distance from `background`; sigma is 1.4826 times the median absolute distance of all good pixels, or their
+    standard deviation where that is 0. Where the good pixels around scatter more than all do, as in the glow of an
+    amplifier, their own sigma counts: the background of the distances, times 1.4826.
 
     Examples
     --------
@@ -221,7 +222,7 @@ def standing_out(values: Floats, good: Marks, limit: float, least: float = 0.0) 
     with np.errstate(invalid='ignore', over='ignore'):
         away = np.abs(values - background(values, good))
         sigma = _NORMAL * float(np.median(away[good])) or float(np.sqrt(np.mean(away[good] ** 2)))
-        return away > limit * max(sigma, least)
+        return away > limit * np.maximum(_NORMAL * background(away, good), max(sigma, least))
 
 
 def background(values: Floats, good: Marks, box: int = _BOX) -> Floats:
@@ -239,8 +240,8 @@ def background(values: Floats, good: Marks, box: int = _BOX) -> Floats:
     Returns
     -------
     ndarray of float64
-        Shape (ny, nx): the medians of squares, interpolated linearly between their middles. A square with
-        less than a quarter of good pixels has the median of all.
+        Shape (ny, nx): the medians of squares, interpolated linearly between their middles, and on to the edges. A
+        square with less than a quarter of good pixels has the median of all.
 
     Examples
     --------
@@ -256,20 +257,23 @@ def background(values: Floats, good: Marks, box: int = _BOX) -> Floats:
             part = slice(rows[row], rows[row + 1]), slice(columns[column], columns[column + 1])
             if np.count_nonzero(good[part]) >= _LEAST * good[part].size:
                 grid[row, column] = np.median(values[part][good[part]])
-    across = np.array([np.interp(np.arange(nx), _middles(columns), line) for line in grid])
-    places = np.interp(np.arange(ny), _middles(rows), np.arange(len(grid)))
-    below = np.minimum(places.astype(np.intp), max(len(grid) - 2, 0))
-    share = (places - below)[:, None]
-    return across[below] * (1 - share) + across[np.minimum(below + 1, len(grid) - 1)] * share
+    return _stretched(_stretched(grid, rows).T, columns).T
+
+
+def _stretched(grid: Floats, cuts: NDArray[np.intp]) -> Floats:
+    """Values of pieces, (pieces, m), for each place in them, (length, m): linear between middles, and beyond."""
+    middles = (cuts[:-1] + cuts[1:] - 1) / 2
+    if len(middles) == 1:
+        return np.repeat(grid, cuts[-1], axis=0)
+    places = np.arange(cuts[-1])
+    first = np.clip(np.searchsorted(middles, places, side='right') - 1, 0, len(middles) - 2)
+    share = (places - middles[first]) / (middles[first + 1] - middles[first])
+    return grid[first] + (grid[first + 1] - grid[first]) * share[:, None]
 
 
 def _cuts(length: int, box: int) -> NDArray[np.intp]:
     """Edges of pieces of about a length."""
     return np.linspace(0, length, max(round(length / box), 1) + 1).round().astype(np.intp)
-
-
-def _middles(cuts: NDArray[np.intp]) -> Floats:
-    return (cuts[:-1] + cuts[1:] - 1) / 2
 
 
 def unlikely(chi2: Floats, used: NDArray[np.integer], limit: float, least: float = 0.0) -> Marks:
