@@ -202,7 +202,7 @@ def _ceilings(
 
     def work(band: tuple[int, int]) -> tuple[NDArray, float]:
         values = rows.read(*band)[: len(times)]
-        highest = float(np.max(values, where=np.isfinite(values), initial=-np.inf))
+        highest = hotpixels.highest(values)
         found = hotpixels.plateaus(values, times)
         return hotpixels.near_top(found, highest), highest
 

@@ -73,7 +73,8 @@ def test_history_that_says_so(frame, lines, wanted):
 @pytest.mark.parametrize(
     ('cards', 'wanted'),
     [({}, None), ({'DARKSUB': 'd.fit'}, 'DARKSUB = d.fit'), ({'CALSTAT': 'BD'}, 'CALSTAT = BD'),
-     ({'CALSTAT': 'B'}, None), ({'DARKCOR': 'Oct 14 Dark is d'}, 'DARKCOR = Oct 14 Dark is d'), ({'DARKCOR': 'T'}, None)],
+     ({'CALSTAT': 'B'}, None),
+     ({'DARKCOR': 'Oct 14 Dark is d'}, 'DARKCOR = Oct 14 Dark is d'), ({'DARKCOR': 'T'}, None)],
 )  # fmt: skip
 def test_cards_that_say_that_the_dark_is_out(frame, cards, wanted):
     assert calibrated.dark_out(frame(**cards)) == wanted

@@ -40,7 +40,7 @@ from fitsutils.errors import QualityFailure, UsageError, refusing
 
 _LINE = ['offset', 'offset_err', 'slope', 'slope_err', 'npts', 'chi2']
 _FACTORS = ['EXPTIME', 'factor', 'factor_err']
-_DIGITS = 6  # of what is not rounded by its error
+_DIGITS = 6  # of the table of points
 
 
 def build_parser() -> cli.Parser:
@@ -194,10 +194,10 @@ def _words(line: Any) -> tuple[tuple[str, str], tuple[str, str]]:
 
 
 def _line_rows(args: argparse.Namespace, line: Any) -> tuple[list[str], list[list[Any]]]:
-    numbers = [line.offset, line.offset_error, line.slope, line.slope_error]
     if args.format == 'table':
-        numbers = [word for pair in _words(line) for word in pair]
-    return _LINE, [[*numbers, line.npts, line.chi2]]
+        words = [word for pair in _words(line) for word in pair]
+        return _LINE, [[*words, line.npts, f'{line.chi2:.3g}']]
+    return _LINE, [[line.offset, line.offset_error, line.slope, line.slope_error, line.npts, line.chi2]]
 
 
 def _point_rows(args: argparse.Namespace, points: Sequence[Any], line: Any) -> tuple[list[str], list[list[Any]]]:

@@ -65,20 +65,20 @@ def _mean(values: NDArray) -> Floats:
     return np.where(np.isfinite(total), total / len(values), np.nan)
 
 
-def ceiling(values: NDArray, highest: float) -> float:
+def ceiling(values: NDArray, top: float) -> float:
     """The value from which on pixels are saturated.
 
     Parameters
     ----------
     values : ndarray
         Shape (k,): what `plateaus` gave, of all bands.
-    highest : float
+    top : float
         Highest value of the stack.
 
     Returns
     -------
     float
-        The lowest plateau that lies within a tenth of `highest`; infinite where there is none.
+        The lowest plateau that lies within a tenth of `top`; infinite where there is none.
 
     Notes
     -----
@@ -91,18 +91,41 @@ def ceiling(values: NDArray, highest: float) -> float:
     >>> ceiling(np.array([1020.0, 61945.0, 62617.0]), 65224.0)
     61945.0
     """
-    near = near_top(values, highest)
+    near = near_top(values, top)
     return float(near.min()) if near.size else float('inf')
 
 
-def near_top(values: NDArray, highest: float) -> NDArray:
+def highest(values: NDArray) -> float:
+    """The highest value that is one.
+
+    Parameters
+    ----------
+    values : ndarray
+        Any shape and real type; NaN and infinite values are left out.
+
+    Returns
+    -------
+    float
+        Minus infinity where there is none.
+
+    Examples
+    --------
+    >>> highest(np.array([3.0, np.nan, np.inf, 7.0])), highest(np.array([3, 7]))
+    (7.0, 7.0)
+    """
+    if values.dtype.kind != 'f':
+        return float(values.max()) if values.size else -np.inf
+    return float(np.max(values, where=np.isfinite(values), initial=-np.inf))
+
+
+def near_top(values: NDArray, top: float) -> NDArray:
     """Values within a tenth of the highest of all.
 
     Parameters
     ----------
     values : ndarray
         Shape (k,).
-    highest : float
+    top : float
         The highest.
 
     Returns
@@ -115,7 +138,7 @@ def near_top(values: NDArray, highest: float) -> NDArray:
     >>> near_top(np.array([1020.0, 61945.0]), 65224.0)
     array([61945.])
     """
-    return values[values >= _NEAR_TOP * highest] if highest > 0 else values[:0]
+    return values[values >= _NEAR_TOP * top] if top > 0 else values[:0]
 
 
 @dataclass(frozen=True)
