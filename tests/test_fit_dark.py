@@ -53,7 +53,7 @@ class TestLine:
     def test_the_recipe_s_fit(self, darks, capsys):
         run('d*.fit')
         assert printed(capsys) == (
-            '#offset offset_err slope slope_err npts chi2\n5.933   1.528      0.098 0.012     3    0.00666667\n'
+            '#offset offset_err slope slope_err npts chi2\n5.933   1.528      0.098 0.012     3    0.00667\n'
         )
 
     def test_other_formats_keep_all_digits(self, darks, capsys):
