@@ -110,8 +110,10 @@ def fit_line(times: ArrayLike, counts: ArrayLike, errors: ArrayLike | None = Non
     slope = float(weights @ ((x - middle) * (y - centre))) / spread
     offset = centre - slope * middle
     variance = unit**2 / spread
-    return Line(offset, slope, float(np.sqrt(unit**2 / total + middle**2 * variance)), float(np.sqrt(variance)),
-                -middle * variance, len(x), float((((y - offset - slope * x) / sigma) ** 2).sum()))  # fmt: skip
+    # Two points lie on their line, whatever rounding leaves of them.
+    chi2 = float((((y - offset - slope * x) / sigma) ** 2).sum()) if len(x) > 2 else 0.0
+    errors_of = float(np.sqrt(unit**2 / total + middle**2 * variance)), float(np.sqrt(variance))
+    return Line(offset, slope, *errors_of, -middle * variance, len(x), chi2)
 
 
 def _all_of(times: Floats) -> str:
