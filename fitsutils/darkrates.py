@@ -34,6 +34,8 @@ class PerPixel:
         The keyword of the exposure time.
     mask : str or None
         What ``--mask`` says.
+    bias_free : bool
+        Whether the user says that no bias is in the darks.
     jobs, memory, max_size : int
         Threads, bytes for pixels, largest size of an unpacked file.
     checksum : str
@@ -46,6 +48,7 @@ class PerPixel:
     weigh: bool = False
     key: str | None = None
     mask: str | None = None
+    bias_free: bool = False
     jobs: int = 1
     memory: int = 1 << 30
     max_size: int = 2 * 10**10
@@ -170,7 +173,7 @@ def fit_pixels(
     bad = hotpixels.find_bad(lines, settings.hot, settings.unfit, max(times))
     longest = frames[int(np.argmax(times))]
     level = level_of(longest.read(Reader(settings.checksum, settings.max_size)))
-    holds = longest.bias is None and bias_left(longest.image, *level) is not None
+    holds = longest.bias is None and not settings.bias_free and bias_left(longest.image, *level) is not None
     return Rates(lines, bad, ceilings, holds)
 
 
@@ -277,7 +280,7 @@ def rate_parts(
         When the type does not hold the values.
     """
     lines, bad = rates.lines, rates.bad
-    header = _rate_header([dark.image for dark in frames], rates, settings)
+    header = _rate_header(frames, rates, settings)
     unit = headers.value(header, 'BUNIT') or 'adu'
     header['BUNIT'] = unit
     if frames[0].bias is not None:
@@ -298,7 +301,8 @@ def rate_parts(
     return [(arithmetic.as_type(lines.rate, kind), header), *found]
 
 
-def _rate_header(images: Sequence[Any], rates: Rates, settings: PerPixel) -> Any:
+def _rate_header(frames: Sequence[Dark], rates: Rates, settings: PerPixel) -> Any:
+    images = [dark.image for dark in frames]
     method = provenance.Method('line', mask=settings.mask, weighting='rms' if settings.weigh else 'none')
     header = provenance.combined_header(images, 'fit_dark', method)
     # The rate is that of a second: no exposure time is true any more.

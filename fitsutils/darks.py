@@ -178,15 +178,23 @@ def open_darks(
     Raises
     ------
     Failure
-        When a file can't be read, has no usable exposure time, or the bias does not fit.
+        When a file can't be read, has no usable exposure time, or the bias does not fit or is out already.
     """
     words = [*calibrated.KEYWORDS, *([key] if key else [])]
     images = [reader.open_image(reference, hdu, region, keywords=words) for reference in references]
     times = [headers.needed_exposure(image.keywords, image.path, key, zero=zero) for image in images]
+    for image in images if bias is not None else ():
+        _refuse_twice(image)
     return [
         Dark(image, time, None if bias is None else bias.fitted_to(image))
         for image, time in zip(images, times, strict=True)
     ]
+
+
+def _refuse_twice(image: Any) -> None:
+    """Refuse to take a bias out of what has lost its own; an overscan's level leaves the pattern of the bias."""
+    if (said := calibrated.bias_out(image, level=False)) is not None:
+        raise Failure(f'its bias was subtracted already ({said}): --bias would take it out twice', image.path)
 
 
 def open_bias(word: str | None, hdu: Any = None) -> Any:
@@ -385,8 +393,6 @@ def check_darks(darks: Sequence[Dark]) -> None:
     left = next((dark for words, dark in said if not words), None)
     if out is not None and left is not None:
         warn(f'the bias was subtracted from {out.name}; of {left.name} no header says so', left.image.path)
-    if out is not None and out.bias is not None:
-        warn('--bias is subtracted, and its header says that a bias was already', out.image.path)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -704,12 +710,14 @@ def open_rates(word: str, bias: Any = None) -> RateFile:
     Raises
     ------
     Failure
-        When the file has no such extensions, or the bias does not fit.
+        When the file has no such extensions, or the bias does not fit or is out already.
     """
     path = one_reference(word, 'file of rates').path
     rate, offset = (
         reader.open_image(inputs.Reference(path, name), keywords=calibrated.KEYWORDS) for name in ('RATE', 'OFFSET')
     )
+    if bias is not None:
+        _refuse_twice(rate)
     return RateFile(rate, offset.fitted_to(rate), None if bias is None else bias.fitted_to(rate))
 
 

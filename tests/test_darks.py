@@ -141,8 +141,6 @@ def test_mixed_darks_are_warned_of(dark):
     with pytest.warns(FileWarning, match=r'b.fits: the bias was subtracted from a.fits; of b.fits no header says so'):
         darks.check_darks([out, left])
     darks.check_darks([out, out])
-    with pytest.warns(FileWarning, match=r'a.fits: --bias is subtracted, and its header says that a bias was already'):
-        darks.check_darks([darks.Dark(out.image, 60.0, left.image)])
 
 
 def test_the_dark_of_the_same_time_else_the_longest(dark):

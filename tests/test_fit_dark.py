@@ -128,6 +128,12 @@ class TestLine:
         assert difference == pytest.approx(bias.mean(dtype='f8'), rel=1e-6)
         assert float(found['out']['offset']) == pytest.approx(5.933, abs=0.2)
 
+    def test_a_bias_that_is_out_already(self, darks, capsys, make_image):
+        make_image('bias.fits', np.zeros((NY, NX)))
+        for words in ([], ['--per-pixel', '-o', 'x.fits'], ['--scale-to', '1']):
+            run('d*.fit', '--bias', 'bias.fits', *words, status=1)
+            assert 'd120.fit: its bias was subtracted already (BIASSUB = b.fit)' in capsys.readouterr().err
+
     def test_a_bias_is_a_dark_of_no_time(self, make_image, capsys):
         for time in (0, 10, 30):
             make_image(f'{time}.fits', np.full((3, 4), 100 + 2 * time, 'u2'), EXPTIME=float(time))
@@ -463,6 +469,8 @@ class TestPerPixel:
         assert header['DARKBIAS'] is True
         assert 'BIASSUB' not in header
         assert np.median(fits.getdata('in.fits', 'OFFSET')) == pytest.approx(1005, abs=2)
+        run('p*.fits', '--per-pixel', '-o', 'free.fits', '--bias-free')
+        assert 'DARKBIAS' not in fits.getheader('free.fits')
 
     def test_limits(self, make_image):
         pixel_stack(make_image)
@@ -506,11 +514,10 @@ class TestRefusals:
             (['--per-pixel', '-o', 'x.fits', '--format', 'csv'], '--append and --format are about text'),
             (['--per-pixel', '-o', 'x.fits', '--hot', '0'], '--hot takes K or K,R'),
             (['--per-pixel', '-o', 'x.fits', '--hot', '1,2,3'], '--hot takes K or K,R'),
-            (['--per-pixel', '-o', 'x.fits', '--bias-free'], '--bias-free is about a dark that is scaled'),
             (['--saturation', '5'], 'go with --per-pixel'),
             (['--memory', '1G'], 'go with --per-pixel'),
             (['--from', 'd180.fit'], '--from goes with'),
-            (['--bias-free'], '--bias-free is about a dark that is scaled'),
+            (['--bias-free'], '--bias-free goes with'),
             (['--scale-to', '1', '--bias-free', '--bias', 'd60.fit'], '--bias takes a bias out'),
             (['--scale-to', '1', '--points'], '--points prints'),
             (['--scale-to', '-1'], 'not a list of exposure times'),

@@ -239,6 +239,7 @@ class TestBias:
 
     def test_nor_do_offsets_that_hold_it(self, raw, make_image, rates, capsys, pixels_of):
         fits.setval('RATE.fits', 'DARKBIAS', value=True)
+        fits.delval('RATE.fits', 'BIASSUB')
         err = refused(capsys, 'sci.1.fit', '--rate', 'RATE.fits', '-o', 'out.fit')
         assert 'sci.1.fit: its bias was subtracted (BIASSUB = b.fit), and the offset of RATE.fits[RATE] still' in err
         make_image('image.fit', np.full((NY, NX), 2000, 'u2'), EXPTIME=10.0, EGAIN=1.4)
@@ -247,6 +248,19 @@ class TestBias:
         run('sci.1.fit', '--rate', 'RATE.fits', '--bias', 'bias.fit', '-o', 'less.fit')
         dark = (rates['OFFSET'] - np.float32(1000) + 30 * rates['RATE'].astype('f8')).astype('f4')
         np.testing.assert_allclose(pixels_of('less.fit'), pixels_of('sci.1.fit') - dark, rtol=1e-6)
+
+    def test_is_not_taken_out_twice(self, raw, rates, capsys):
+        err = refused(capsys, 'sci.1.fit', '--dark', 'dark.fit', '--bias', 'bias.fit', '-o', 'out.fit')
+        assert (
+            err
+            == 'sub_dark: dark.fit: its bias was subtracted already (BIASSUB = b.fit): --bias would take it out twice\n'
+        )
+        err = refused(capsys, 'sci.1.fit', '--rate', 'RATE.fits', '--bias', 'bias.fit', '-o', 'out.fit')
+        assert 'RATE.fits: its bias was subtracted already (BIASSUB = b.fit)' in err
+        fits.delval('dark.fit', 'BIASSUB')
+        fits.setval('dark.fit', 'OSLEV1', value=1000.0)  # what is left of the bias is its pattern
+        run('sci.1.fit', '--dark', 'dark.fit', '--bias', 'bias.fit', '-o', 'out.fit')
+        run('sci.1.fit', '--dark', 'dark.fit', '-o', 'more.fit')
 
     def test_a_line_of_darks_with_their_bias_is_told_by_the_level(self, raw, capsys):
         err = refused(capsys, 'sci.1.fit', '--dark', 'dark.fit', '--offset', '1006', '--slope', '0.3', '-o', 'out.fit')
@@ -272,6 +286,7 @@ class TestRefusals:
         assert 'small.fit does not fit' in refused(capsys, 'sci.1.fit', '--dark', 'small.fit', '-o', 'out.fit')
         err = refused(capsys, 'sci.1.fit', '--dark', 'dark.fit', '--mask', 'small.fit', '-o', 'out.fit')
         assert 'small.fit does not fit' in err
+        fits.delval('dark.fit', 'BIASSUB')
         err = refused(capsys, 'sci.1.fit', '--dark', 'dark.fit', '--bias', 'small.fit', '-o', 'out.fit')
         assert 'small.fit does not fit' in err
 
@@ -291,7 +306,7 @@ class TestRefusals:
     def test_darks_among_the_images_are_warned_of(self, night, capsys):
         fits.setval('sci.2.fit', 'IMAGETYP', value='Dark Frame')
         run('sci.?.fit', '--dark', 'dark.fit', '-o', 'out', '-q')
-        assert capsys.readouterr().err == 'sub_dark: warning: sci.2.fit: 1 of 3 images are darks by their headers\n'
+        assert capsys.readouterr().err == 'sub_dark: warning: sci.2.fit: it is a dark itself by its header\n'
 
     def test_darks_of_another_temperature_are_warned_of(self, night, capsys):
         fits.setval('dark.fit', 'CCD-TEMP', value=-20.0)

@@ -11,7 +11,7 @@ follows from such a line, because a bias does not grow with time.
 --scale-to or --like prints the factors (offset + slope t)/(offset + slope t0)
 that take the dark of --from to other times; with -o it writes those darks:
 ROOT1sec.fit and so on, each with its EXPTIME. A dark that still holds its bias
-is not scaled.
+is not scaled (sub_dark --help says how that is known).
 
 --per-pixel fits a line to every pixel: RATE (counts a second), OFFSET, MASK (1
 is bad), RMS and NPTS are the HDUs of the output. Saturated values are left out
@@ -54,9 +54,7 @@ def build_parser() -> cli.Parser:
     parser.add_argument('--mask', metavar='FILE', help='leave out pixels that are not 0 in this image')
     parser.add_argument('-k', '--key', metavar='KEY', help='keyword of the exposure time (default: EXPTIME)')
     parser.add_argument('--bias', metavar='FILE', help='subtract this bias from the darks first')
-    parser.add_argument(
-        '--bias-free', action='store_true', help='the dark to be scaled holds no bias, whatever it seems'
-    )
+    parser.add_argument('--bias-free', action='store_true', help='the darks hold no bias, whatever it seems')
     parser.add_argument('--weights', choices=('unit', 'rms'), default='unit',
         help='unit: an error of 1 count each (default); rms: the error of each mean or median '
         '(with --per-pixel: the scatter of each dark)')  # fmt: skip
@@ -121,7 +119,8 @@ def _refuse_contradictions(args: argparse.Namespace) -> None:
         (not args.per_pixel and bool(args.saturation or args.hot or args.memory or args.jobs),
          '--saturation, --hot, --memory and -j go with --per-pixel'),
         (args.reference is not None and not _scales(args), '--from goes with --scale-to or --like'),
-        (args.bias_free and not _scales(args), '--bias-free is about a dark that is scaled: with --scale-to or --like'),
+        (args.bias_free and not (_scales(args) or args.per_pixel),
+         '--bias-free goes with --scale-to, --like and --per-pixel'),
         (args.bias_free and args.bias is not None, '--bias takes a bias out, and --bias-free says that there is none'),
         (args.points and _scales(args), '--points prints the counts of darks, --scale-to and --like factors'),
         (args.clip is not None and not 0 < args.clip < math.inf, '--clip: the limit must be positive'),
@@ -303,7 +302,7 @@ def _per_pixel(args: argparse.Namespace, job: cli.Job, darks: Sequence[Any], mas
         return
     hot = args.hot or (5.0,)
     settings = darkrates.PerPixel(
-        args.saturation, hot[0], hot[-1], args.weights == 'rms', args.key, args.mask,
+        args.saturation, hot[0], hot[-1], args.weights == 'rms', args.key, args.mask, args.bias_free,
         args.jobs or cli.default_jobs(), args.memory or cli.default_memory(), args.max_size, args.checksum,
     )  # fmt: skip
     height = darkrates.check_pixels(darks, settings)

@@ -162,7 +162,8 @@ def _check(images: Sequence[Any], mask: Any, *, again: bool) -> None:
             mask.fitted_to(image)
     odd = [image for image in images if 'DARK' in str(files.header.lookup(image.keywords, 'IMAGETYP')).upper()]
     if odd:
-        warn(f'{len(odd)} of {len(images)} images are darks by their headers', odd[0].path)
+        others = f', as {len(odd) - 1} others are' if len(odd) > 1 else ''
+        warn(f'it is a dark itself by its header{others}', odd[0].path)
 
 
 def _begin(

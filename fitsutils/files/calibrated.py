@@ -6,31 +6,29 @@ from typing import Any
 
 from fitsutils.files import header as headers
 
-# What programs write when they have taken the bias, or the level of the overscan, out of a frame.
-_BIAS_OUT = (
-    'BIASSUB',  # img_arith and sub_dark: the bias's name
-    'OSLEV1',  # img_trim: the level of the first overscan
-    'ZEROCOR', 'OVERSCAN',  # IRAF's ccdproc
-    'SUBBIAS', 'SUBOSCAN',  # astropy's ccdproc
-    'L1STATBI',  # BANZAI: 1
-)  # fmt: skip
+# What programs write when they have taken the bias out of a frame, and when it was the level of the overscan only:
+# img_arith, sub_dark and img_trim, IRAF's ccdproc, astropy's ccdproc, BANZAI.
+_BIAS_OUT = ('BIASSUB', 'ZEROCOR', 'SUBBIAS', 'L1STATBI')
+_LEVEL_OUT = ('OSLEV1', 'OVERSCAN', 'SUBOSCAN', 'L1STATOV')
 _DARK_OUT = ('DARKSUB', 'DARKCOR', 'SUBDARK', 'L1STATDA')
 _IN_A_SENTENCE = ('ZEROCOR', 'OVERSCAN', 'DARKCOR')  # so IRAF; cameras have other uses for these words
 _FRAMES = ('NCOMBINE', 'STACKCNT')
 _SATURATION = ('SATURATE', 'SATLEVEL', 'SATURAT')
-KEYWORDS = (*_BIAS_OUT, *_DARK_OUT, *_FRAMES, *_SATURATION, 'CALSTAT', 'DARKBIAS')
+KEYWORDS = (*_BIAS_OUT, *_LEVEL_OUT, *_DARK_OUT, *_FRAMES, *_SATURATION, 'CALSTAT', 'DARKBIAS')
 _BIAS_WORD = re.compile(r'(?<!de)(?<!un)bias(?!ed|_?sub|_?free)|zero', re.IGNORECASE)
 _COMMAND = re.compile(r'[a-z]+_[a-z]+ \d\S* \d{4}-\d\d-\d\dT')
 _DIFFERENCE = re.compile(r' - (\S+)')
 
 
-def bias_out(image: Any) -> str | None:
+def bias_out(image: Any, *, level: bool = True) -> str | None:
     """What in a header says that the bias was taken out of a frame.
 
     Parameters
     ----------
     image : Image
         The frame; opened with `KEYWORDS` that costs least.
+    level : bool
+        Whether the level of the overscan, without the pattern of a bias, will do.
 
     Returns
     -------
@@ -39,7 +37,7 @@ def bias_out(image: Any) -> str | None:
         DL's CALSTAT, or a line of HISTORY in which img_arith subtracted an image whose name has 'bias' or
         'zero' in it. None where nothing says so.
     """
-    found = _said(image, _BIAS_OUT, 'B')
+    found = _said(image, _BIAS_OUT + (_LEVEL_OUT if level else ()), 'B')
     if found is not None:
         return found
     for line in _steps(image):
