@@ -152,12 +152,15 @@ def test_help_version_and_usage_errors_do_not_wait_for_numpy(name, word, status)
         ('img_stats', ['a.fits', 'b.fits', '-s', 'mean,median']),
         ('img_log', ['a.fits', 'b.fits']),
         ('img_rename', ['a.fits', 'b.fits']),
+        ('fit_dark', ['a.fits', 'b.fits', '-k', 'DARKTIME', '--like', 'a.fits', '--bias-free', '-o', 'out']),
+        ('sub_dark', ['a.fits', '--dark', 'b.fits', '-o', 'out.fits']),
     ],
 )
 def test_plain_frames_do_not_wait_for_astropy(tmp_path, make_image, name, words):
     for place, stem in enumerate('ab'):
         date = f'2021-02-27T0{place}:00:00'
-        make_image(tmp_path / f'{stem}.fits', np.full((5, 7), 9, 'u2'), DATE__OBS=date, OBJECT='M 1', EXPTIME=60.0)
+        cards = {'DATE__OBS': date, 'OBJECT': 'M 1', 'EXPTIME': 60.0, 'DARKTIME': 30.0 + place}
+        make_image(tmp_path / f'{stem}.fits', np.full((5, 7), 9, 'u2'), **cards)
     code = (
         f'import os, sys\nos.chdir({str(tmp_path)!r})\nfrom fitsutils.commands.{name} import main\n'
         f'status = main({words!r})\n'

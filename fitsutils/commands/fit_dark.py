@@ -128,7 +128,9 @@ def _refuse_contradictions(args: argparse.Namespace) -> None:
          '--hot takes K or K,R, above 0'),
         (not images and bool(args.dtype or args.compress or args.cards),
          '--dtype, --compress and --set are about images: with --per-pixel, or -o and --scale-to or --like'),
-        (images and (args.append or args.format != 'table'), '--append and --format are about text'),
+        (images and args.format != 'table', '--format is about text'),
+        (args.append and (images or _scales(args)), '--append is about the text of -o FILE'),
+        (args.plot is not None and args.plot == args.output, '-o and --plot name one file'),
         (args.dry_run and args.output is None and args.plot is None, '--dry-run goes with -o or --plot'),
         (args.plot is not None and not args.plot.lower().endswith(files.pictures.STILL),
          f'--plot {args.plot}: a name that ends in .png or .pdf is wanted'),
@@ -245,7 +247,7 @@ def _scale(
     todo = files.output.check_outputs(names, [*inputs, base.image.path], force=args.force,
                                       skip_existing=args.skip_existing, new_folder=args.output)  # fmt: skip
     chosen = [name for name, wanted in zip(names, todo, strict=True) if wanted]
-    plot = _plot_path(args, inputs)
+    plot = _plot_path(args, [*inputs, base.image.path])
     if args.dry_run:
         _list(job, [*chosen, plot])
         return
