@@ -33,14 +33,17 @@ JOBS = {
     'combine_fits': (['a.fits', 'b.fits', '-m', 'mean', '-o', 'out.fits'], 'out.fits'),
     'display_fits': (['a.fits', '--size', '60', '-o', 'out.png'], 'out.png'),
     'flat_response': (['a.fits', '-d', 'x', '-k', '1', '-o', 'out.fits'], 'out.fits'),
+    'fit_dark': (['a.fits', 'b.fits', '-k', 'DARKTIME', '--points', '-o', 'out.log'], 'out.log'),
     'img_arith': (['a.fits', '-', 'b.fits', '-o', 'out.fits'], 'out.fits'),
     'img_log': (['a.fits', 'b.fits', '-o', 'out.log'], 'out.log'),
     'img_rename': (['a.fits', '-o', 'out.', '-t', '.fits', '-l', 'log', '--copy', 'copies'], 'copies/out.0001.fits'),
     'img_stats': (['a.fits', 'b.fits', '-o', 'out.log'], 'out.log'),
     'img_trim': (['a.fits', '--overscan', '[28:31,*]', '--trim', '[2:27,*]', '-o', 'out.fits'], 'out.fits'),
+    'sub_dark': (['a.fits', '--dark', 'b.fits', '-o', 'out.fits'], 'out.fits'),
 }
 DEFAULT_JOB = (['a.fits', 'b.fits', '-o', 'out.fits'], 'out.fits')
 PRINTS_ROWS = ('img_log', 'img_stats')
+NEEDS_BOTH = ('fit_dark', 'img_arith', 'sub_dark')  # b.fits can't be left out of their jobs
 
 every_command = pytest.mark.parametrize('name', COMMANDS)
 buffered_or_not = pytest.mark.parametrize('unbuffered', ['', '1'])
@@ -49,6 +52,11 @@ buffered_or_not = pytest.mark.parametrize('unbuffered', ['', '1'])
 def job(name):
     argv, output = JOBS.get(name, DEFAULT_JOB)
     return list(argv), output
+
+
+def with_one(name, word):
+    """The words of a job with another one for a.fits, and without b.fits unless that is needed."""
+    return [word if item == 'a.fits' else item for item in job(name)[0] if item != 'b.fits' or name in NEEDS_BOTH]
 
 
 def main(name, *argv):
@@ -67,6 +75,7 @@ def folder(tmp_path, monkeypatch):
     pixels = np.random.default_rng(4).integers(900, 1100, (2, 23, 31)).astype('u2')
     for image, which, minute in zip(pixels, 'ab', (4, 5), strict=True):
         header = fits.Header({'OBJECT': 'M 1', 'EXPTIME': 60.0, 'DATE-OBS': f'2021-02-27T04:{minute:02d}:00'})
+        header['DARKTIME'] = 15.0 * minute
         fits.PrimaryHDU(image, header).writeto(f'{which}.fits')
     return tmp_path
 
@@ -128,9 +137,7 @@ class TestWords:
     @every_command
     def test_a_missing_file(self, capsys, name, folder):
         before = contents()
-        argv = ['gone.fits' if word == 'a.fits' else word for word in job(name)[0] if word != 'b.fits']
-        if name == 'img_arith':
-            argv[2:2] = ['1']
+        argv = with_one(name, 'gone.fits')
         assert main(name, *argv) == 1
         out, err = capsys.readouterr()
         assert out == ''
@@ -141,9 +148,7 @@ class TestWords:
     @pytest.mark.parametrize('word', ['*.nothing', '@gone', '@empty', ''])
     def test_words_that_name_nothing(self, capsys, name, word, folder):
         (folder / 'empty').write_bytes(b'\n')
-        argv = [word if item == 'a.fits' else item for item in job(name)[0] if item != 'b.fits']
-        if name == 'img_arith':
-            argv[2:2] = ['1']
+        argv = with_one(name, word)
         assert main(name, *argv) == 1
         complaint(capsys, name)
 
@@ -160,8 +165,7 @@ class TestWords:
 
     @every_command
     def test_names_on_standard_input(self, name):
-        argv, output = job(name)
-        argv = ['@-' if word == 'a.fits' else word for word in argv if word != 'b.fits' or name == 'img_arith']
+        argv, output = with_one(name, '@-'), job(name)[1]
         done = shell(name, 'printf "a.fits\\n" | "$@"', argv)
         assert (done.stderr, done.returncode) == ('', 0)
         assert os.path.getsize(output) > 0

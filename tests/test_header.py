@@ -2,6 +2,7 @@ import datetime
 import os
 import time
 
+import numpy as np
 import pytest
 from astropy.io import fits
 from hypothesis import given
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 
 from fitsutils.errors import Failure, FileWarning, UsageError
 from fitsutils.files import header as headers
+from fitsutils.files import plain, reader
 
 
 def header_of(**cards):
@@ -366,3 +368,31 @@ def test_dates_beyond_the_calendar_are_no_dates(text):
 def test_the_last_moment_of_the_calendar_is_written_all_the_same():
     assert headers.date_text(datetime.datetime.max).startswith('9999-12-31T23:59:59')
     assert headers.observation_time({'DATE-OBS': '9999-12-31', 'TIME-OBS': '23:59:60.9'}) is None
+
+
+def test_needed_exposures():
+    cards = fits.Header({'EXPOSURE': 30.0, 'DARKTIME': ' 31 ', 'ITIME': 0.0})
+    assert headers.needed_exposure(cards, 'a.fits') == 30
+    assert headers.needed_exposure(cards, 'a.fits', 'darktime') == 31
+    assert headers.needed_exposure(cards, 'a.fits', 'ITIME', zero=True) == 0
+    for key, words in (('ITIME', 'ITIME = 0.0'), ('NONE', 'NONE is missing')):
+        with pytest.raises(Failure, match=f'a.fits: it has no usable exposure time: {words}'):
+            headers.needed_exposure(cards, 'a.fits', key)
+
+
+@pytest.mark.parametrize('kind', [fits.Header, lambda cards: plain.PlainHeader(fits.Header(cards).cards)])
+def test_exposures_change_under_all_their_names(kind):
+    cards = kind({'EXPTIME': 30.0, 'EXPOSURE': 30, 'TELAPSE': 'long', 'OBJECT': 'M 1'})
+    headers.set_exposure(cards, 2.5)
+    assert [cards[key] for key in ('EXPTIME', 'EXPOSURE', 'TELAPSE')] == [2.5, 2.5, 'long']
+    headers.set_exposure(cards, None)
+    assert [key for key in ('EXPTIME', 'EXPOSURE', 'TELAPSE', 'OBJECT') if key in cards] == ['TELAPSE', 'OBJECT']
+
+
+def test_a_product_loses_the_cards_that_are_none(tmp_path, make_image):
+    make_image(tmp_path / 'a.fits', np.zeros((2, 3)), BIASSUB='b', OBJECT='M 1')
+    image = reader.open_image(reader.Reference(str(tmp_path / 'a.fits')))
+    made = headers.product(image, 'img_arith', [], [('BIASSUB', None), ('NOTHERE', None), ('OBJECT', ('M 2', 'what'))])
+    assert 'BIASSUB' not in made
+    assert 'NOTHERE' not in made
+    assert made['OBJECT'] == 'M 2'

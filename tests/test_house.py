@@ -19,8 +19,10 @@ COMMANDS = sorted(path.stem for path in (PACKAGE / 'commands').glob('*.py') if p
 FLOORS = ('commands', 'files', 'pixels', 'plots')
 # Which parts of the package a floor may import besides itself.
 ALLOWED = {
-    'commands': {'cli', 'errors', 'files', 'pixels', 'plots', 'stacking'},
+    'commands': {'cli', 'errors', 'files', 'pixels', 'plots', 'stacking', 'darks', 'darkrates'},
     'stacking': {'cli', 'errors', 'files', 'pixels'},
+    'darks': {'errors', 'files', 'pixels'},
+    'darkrates': {'cli', 'darks', 'errors', 'files', 'pixels'},
     'files': {'errors'},
     'pixels': set(),
     'plots': set(),
@@ -34,6 +36,8 @@ FOREIGN = {
     'files': {'numpy', 'astropy', 'dateutil'},
     'commands': set(),
     'stacking': {'numpy'},
+    'darks': {'numpy'},
+    'darkrates': {'numpy'},
     'cli': set(),
     'errors': set(),
     '__init__': set(),
@@ -148,12 +152,15 @@ def test_help_version_and_usage_errors_do_not_wait_for_numpy(name, word, status)
         ('img_stats', ['a.fits', 'b.fits', '-s', 'mean,median']),
         ('img_log', ['a.fits', 'b.fits']),
         ('img_rename', ['a.fits', 'b.fits']),
+        ('fit_dark', ['a.fits', 'b.fits', '-k', 'DARKTIME', '--like', 'a.fits', '--bias-free', '-o', 'out']),
+        ('sub_dark', ['a.fits', '--dark', 'b.fits', '-o', 'out.fits']),
     ],
 )
 def test_plain_frames_do_not_wait_for_astropy(tmp_path, make_image, name, words):
     for place, stem in enumerate('ab'):
         date = f'2021-02-27T0{place}:00:00'
-        make_image(tmp_path / f'{stem}.fits', np.full((5, 7), 9, 'u2'), DATE__OBS=date, OBJECT='M 1', EXPTIME=60.0)
+        cards = {'DATE__OBS': date, 'OBJECT': 'M 1', 'EXPTIME': 60.0, 'DARKTIME': 30.0 + place}
+        make_image(tmp_path / f'{stem}.fits', np.full((5, 7), 9, 'u2'), **cards)
     code = (
         f'import os, sys\nos.chdir({str(tmp_path)!r})\nfrom fitsutils.commands.{name} import main\n'
         f'status = main({words!r})\n'

@@ -127,3 +127,26 @@ def test_one_output_is_no_folder(tmp_path):
 def test_a_missing_value_chooses_no_folder(template):
     with pytest.raises(Failure, match='a missing value'):
         naming.parse_template(template, '.fit').path('old.fit', 1, 4, lambda key: None)
+
+
+@pytest.mark.parametrize(
+    ('output', 'name', 'times', 'compress', 'wanted'),
+    [
+        ('dark', 'mean_dark180.fit', [1.0, 2.0], None, ['dark1sec.fit', 'dark2sec.fit']),
+        ('out/dark', 'a/b.FIT.gz', [0.5], 'fz', ['out/dark0.5sec.FIT.fz']),
+        ('new/', 'a/b.fits.fz', [10.0], None, ['new/b_10sec.fits']),
+        ('d', 'noext', [1e-3, 1e6], None, ['d0.001sec.fits', 'd1000000sec.fits']),
+        ('one.fits', 'b.fit', [3.0], None, ['one.fits']),
+        ('one.fits', 'b.fit', [3.0], 'gz', ['one.fits.gz']),
+    ],
+)
+def test_names_of_exposure_times(output, name, times, compress, wanted):
+    assert naming.timed_names(output, name, times, compress) == wanted
+
+
+def test_one_name_is_not_for_many_times(tmp_path):
+    with pytest.raises(UsageError, match='one file for 2 exposure times'):
+        naming.timed_names('x.fits', 'b.fit', [1.0, 2.0])
+    with pytest.raises(UsageError, match='standard output'):
+        naming.timed_names('-', 'b.fit', [1.0])
+    assert naming.timed_names(str(tmp_path), 'b.fit', [1.0]) == [str(tmp_path / 'b_1sec.fit')]

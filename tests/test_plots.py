@@ -18,7 +18,20 @@ from matplotlib import pyplot
 from matplotlib.colors import to_rgb
 from PIL import Image
 
-from fitsutils.plots import animation, frame, histogram, image, limits, page, painting, screen, sheet, ticks, view
+from fitsutils.plots import (
+    animation,
+    frame,
+    histogram,
+    image,
+    limits,
+    line,
+    page,
+    painting,
+    screen,
+    sheet,
+    ticks,
+    view,
+)
 from fitsutils.plots.frame import Frame, Geometry, Style
 
 SMALL = Style(size=120, dpi=80.0)
@@ -695,3 +708,51 @@ def test_bad_pixels_have_their_colour_in_the_picture():
     assert np.abs(part[40:60, 40:60] - bad).max(axis=2).min() > 0.1
     assert '100 bad' in texts(figure)
     assert to_rgb('#2f7fd0') == pytest.approx(tuple(bad), abs=0.003)
+
+
+# Lines
+
+
+def line_plot(**changes):
+    given = {'notes': {'offset': '5.9'}, 'title': 'Dark', 'x_label': 'time (s)', 'y_label': 'counts'} | changes
+    return line.line_plot([60, 120, 180], [11.8, 17.8, 26.0], changes.pop('errors', None), (5.9, 0.098), **given)
+
+
+def test_points_and_line_lie_where_they_belong():
+    figure = page.new_figure()
+    line.draw(figure, line_plot())
+    upper, lower = figure.axes
+    for axes, offset, slope in ((upper, 5.9, 0.098), (lower, 0, 0)):
+        x, y = next(each.get_data() for each in axes.lines if each.get_color() == '#c03030')
+        if axes is upper:
+            np.testing.assert_allclose(y, offset + slope * np.asarray(x))
+        else:
+            assert set(y) == {0}
+    points = next(each for each in upper.lines if each.get_marker() == 'o').get_data()
+    np.testing.assert_allclose(points, [[60, 120, 180], [11.8, 17.8, 26.0]])
+    left = next(each for each in lower.lines if each.get_marker() == 'o').get_ydata()
+    np.testing.assert_allclose(left, [11.8 - 11.78, 17.8 - 17.66, 26 - 23.54], atol=1e-12)
+    assert upper.get_xlim() == lower.get_xlim() == (-9, 189)
+    assert {'Dark', 'offset', '5.9'} <= {text.get_text() for text in figure.texts}
+    assert lower.get_xlabel() == 'time (s)'
+
+
+def test_error_bars_are_as_long_as_the_errors():
+    figure = page.new_figure()
+    plot = line.line_plot([60, 120], [10, 20], [1.5, 2], (0, 0.17))
+    line.draw(figure, plot)
+    (bars,) = figure.axes[0].collections
+    np.testing.assert_allclose([np.ptp(bar[:, 1]) for bar in bars.get_segments()], [3, 4])
+
+
+def test_line_plots_are_pictures_and_the_same_every_time():
+    first, second = (line.picture(line_plot(title='a$b$ ' * 60), 'png') for _ in range(2))
+    assert first == second
+    with Image.open(io.BytesIO(first)) as found:
+        assert found.size[0] > 640
+    assert line.picture(line_plot(), 'pdf').startswith(b'%PDF')
+
+
+def test_counts_beyond_measure_are_refused():
+    with pytest.raises(page.PictureError, match='too large for a plot'):
+        line.draw(page.new_figure(), line.line_plot([1, 2], [1e304, 2], None, (0, 1)))

@@ -10,7 +10,7 @@ from astropy.table import Table
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fitsutils.files.table import MISSING, one_word, render
+from fitsutils.files.table import MISSING, one_word, render, rounded
 
 ROWS = [
     ['a b.fit', 'M 31', 60.0, 3, True, datetime.datetime(2021, 2, 27, 4, 12, 33)],
@@ -121,3 +121,19 @@ def test_ecsv_reads_back_with_types():
 def test_ecsv_always_reads_back(rows):
     table = Table.read(render(['A', 'B'], rows, 'ecsv'), format='ascii.ecsv')
     assert (len(table), table.colnames) == (len(rows), ['A', 'B'])
+
+
+@pytest.mark.parametrize(
+    ('value', 'error', 'wanted'),
+    [
+        (5.93333, 1.52753, ('5.933', '1.528')),
+        (0.0983333, 0.0117851, ('0.098', '0.012')),
+        (1.23456e-5, 3.21e-6, ('0.0000123', '0.0000032')),
+        (0.5, 0.001, ('0.5000', '0.0010')),
+        (-7.0, 0.0, ('-7.000', '0.000')),
+        (12345.678, 1234.5, ('12345.678', '1234.500')),
+        (2.0, 1.0, ('2.000', '1.000')),
+    ],
+)
+def test_rounded_values_and_errors(value, error, wanted):
+    assert rounded(value, error) == wanted

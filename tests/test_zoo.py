@@ -12,12 +12,14 @@ from astropy.io import fits
 from fitsutils.commands import (
     combine_fits,
     display_fits,
+    fit_dark,
     flat_response,
     img_arith,
     img_log,
     img_rename,
     img_stats,
     img_trim,
+    sub_dark,
 )
 from fitsutils.errors import Failure, FileWarning
 from fitsutils.files import reader
@@ -120,6 +122,58 @@ def test_turning(capsys, path):
 @every_file
 def test_combination(capsys, path):
     outcome(capsys, combine_fits, path, str(path), '-m', 'mean', '-o', 'out.fits')
+
+
+def timed(path, time):
+    """A copy of the image, through img_arith, whose exposure time is known."""
+    copy = f'{path.stem}_{time}.fits'
+    assert img_arith.main([str(path), 'x', '1', '-o', copy, '--set', f'EXPTIME={time}', '-q']) == 0
+    return Path(copy)
+
+
+with_image = pytest.mark.parametrize(
+    'path', [path for path in ANIMALS if path.name not in NO_IMAGE], ids=lambda path: path.name
+)
+
+
+@with_image
+def test_dark_lines(capsys, path, pixels_of):
+    """The line of two darks that are alike is flat, of a region and of every pixel."""
+    first, second = timed(path, 1), timed(path, 60)
+    pixels = pixels_of(first)
+    capsys.readouterr()
+    out = outcome(capsys, fit_dark, first, str(second), '--format', 'jsonl', works=np.isfinite(pixels).any())
+    if out:
+        line = json.loads(out)
+        assert abs(line['slope']) <= 1e-9 * abs(line['offset'])
+    if pixels.ndim == 2 and np.isfinite(pixels).any():
+        outcome(capsys, fit_dark, first, str(second), '--per-pixel', '-o', 'out.fits', works=True)
+        offset = pixels_of('out.fits', 'OFFSET')
+        good = np.isfinite(offset)
+        np.testing.assert_allclose(offset[good], pixels[good], rtol=1e-5)
+
+
+@with_image
+def test_dark_subtraction(capsys, path, pixels_of):
+    """A file less itself is 0 where it has a value."""
+    copy = timed(path, 60)
+    capsys.readouterr()
+    outcome(capsys, sub_dark, copy, '--dark', str(copy), '-o', 'out.fits', '--force-again', works=True)
+    assert not np.nan_to_num(pixels_of('out.fits')).any()
+
+
+@every_file
+def test_darks_as_they_are(capsys, path):
+    """Without a usable exposure time, or with one only, there is one line that says so."""
+    for command, words, least in ((sub_dark, ['--dark', str(path), '-o', 'out.fits', '--force-again'], 0),
+                                  (fit_dark, [str(path)], 1)):  # fmt: skip
+        status = command.main([str(path), *words])
+        out, err = capsys.readouterr()
+        failures = [line for line in err.splitlines() if ': warning: ' not in line and ': out.fits: ' not in line]
+        assert least <= status <= 1
+        assert len(failures) == status
+        assert all(line.isprintable() for line in err.splitlines())
+        assert status == 0 or out == ''
 
 
 @every_file

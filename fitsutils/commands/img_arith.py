@@ -49,9 +49,10 @@ def build_parser() -> cli.Parser:
 
 
 class _Task(NamedTuple):
-    """One output: image, operand (an image, a number) and its name in words, output path, uncertainties of both."""
+    """One output: image, operator, operand (an image, a number), all in words, output path, uncertainties of both."""
 
     image: Any
+    operator: str
     operand: Any
     words: str
     output: str
@@ -79,7 +80,7 @@ def img_arith(args: argparse.Namespace, job: cli.Job) -> None:
         result, undefined = pixels.arithmetic.operate(
             image, operator, operand, divide_by_zero=args.divzero, min_denominator=limit
         )
-        sigma = _sigma(task, operator, image, operand, limit, args)
+        sigma = _sigma(task, image, operand, limit, args)
         return undefined, _begin(task, result, sigma, undefined, args.dtype, cards)
 
     with job.progress(len(tasks), 'images') as progress:
@@ -94,9 +95,7 @@ def img_arith(args: argparse.Namespace, job: cli.Job) -> None:
             progress.step()
 
 
-def _sigma(
-    task: _Task, operator: str, image: Any, operand: Any, limit: tuple[float, float] | None, args: argparse.Namespace
-) -> Any:
+def _sigma(task: _Task, image: Any, operand: Any, limit: tuple[float, float] | None, args: argparse.Namespace) -> Any:
     """The uncertainty of a result, where its image has one."""
     if task.sigma is None:
         return None
@@ -104,7 +103,8 @@ def _sigma(
         0.0 if companion is None else files.masks.read_deviation(companion, max_size=args.max_size)
         for companion in (task.sigma, task.other_sigma)
     )
-    return pixels.arithmetic.deviation(image, operator, pixels.arithmetic.denominators(operand, limit), own, other)
+    denominators = pixels.arithmetic.denominators(operand, limit)
+    return pixels.arithmetic.deviation(image, task.operator, denominators, own, other)
 
 
 def split_words(words: Sequence[str]) -> tuple[list[str], str, list[str]]:
@@ -187,7 +187,7 @@ def _task(image: Any, operator: str, operand: Any, output: str) -> _Task:
     sigma = None if operator == '=' else files.masks.uncertainty(image)
     measured = sigma is not None and not isinstance(operand, float)
     other = files.masks.uncertainty(operand) if measured else None
-    return _Task(image, operand, f'{image.name} {operator} {name}', output, sigma, other)
+    return _Task(image, operator, operand, f'{image.name} {operator} {name}', output, sigma, other)
 
 
 def _warn_of_differences(tasks: list[_Task | None], operator: str) -> None:
@@ -225,18 +225,13 @@ class _Operands:
 def _begin(
     task: _Task, result: Any, sigma: Any, undefined: int, dtype: str | None, cards: list[tuple[str, Any]]
 ) -> Callable[[], None]:
-    kind = result.dtype
     if dtype is not None:
         with refusing(f'--dtype {dtype}', task.output):
             result = pixels.arithmetic.as_type(result, dtype)
     lines = [task.words] + ([f'{undefined} pixels have no value'] if undefined else [])
-    header = files.header.product(task.image, 'img_arith', lines, cards)
-    parts = [(result, header)]
-    if sigma is not None:
-        if files.header.value(header, 'BUNIT') is None:
-            header['BUNIT'] = ('adu', 'unit of the pixels')
-        parts.append((sigma.astype(kind, copy=False), files.provenance.map_header('UNCERT', header)))
-    return files.writer.begin_fits(task.output, parts)
+    own = [] if isinstance(task.operand, float) else files.calibrated.bias_cards(task.operator, task.operand)
+    header = files.header.product(task.image, 'img_arith', lines, [*own, *cards])
+    return files.writer.begin_fits(task.output, files.provenance.with_uncertainty(result, header, sigma))
 
 
 def main(argv: Sequence[str] | None = None) -> int:

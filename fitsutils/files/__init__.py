@@ -5,6 +5,7 @@ import types
 
 __all__ = [
     'amplifiers',
+    'calibrated',
     'cards',
     'checksum',
     'detector',

@@ -293,6 +293,58 @@ def exposure(header: fits.Header) -> float | None:
     return None if seconds is None or seconds < 0 else seconds
 
 
+def needed_exposure(header: fits.Header, path: str, key: str | None = None, *, zero: bool = False) -> float:
+    """The exposure time of an image that the work can't do without.
+
+    Parameters
+    ----------
+    header : Header
+        The image's header.
+    path : str
+        The file, for the message.
+    key : str, optional
+        The keyword (or an alias of it); default: EXPTIME.
+    zero : bool
+        Whether 0 is one.
+
+    Returns
+    -------
+    float
+        Seconds, finite.
+
+    Raises
+    ------
+    Failure
+        When it is missing, not a finite number, negative, or 0 where that makes no sense.
+    """
+    key = (key or 'EXPTIME').upper()
+    found = lookup(header, key)
+    seconds = as_number(found)
+    if seconds is None or seconds < 0 or (seconds == 0 and not zero):
+        what = 'is missing' if found is None else f'= {found!r}'
+        raise Failure(f'it has no usable exposure time: {key} {what}', path)
+    return seconds
+
+
+def set_exposure(header: fits.Header, seconds: float | None) -> None:
+    """Change the exposure time, under all names that the header has for it.
+
+    Parameters
+    ----------
+    header : Header
+        Changed in place.
+    seconds : float or None
+        The exposure time; None takes the cards out.
+    """
+    for key in ALIASES['EXPTIME']:
+        if as_number(value(header, key)) is None:
+            continue
+        if seconds is None:
+            del header[key]
+        else:
+            header[key] = seconds
+
+
 def observation_time(header: fits.Header) -> datetime.datetime | None:
     """Start of the exposure.
 
@@ -690,7 +742,7 @@ def product(image: Any, command: str, lines: Iterable[str], cards: Iterable[tupl
     lines : iterable of str
         What it did, for HISTORY.
     cards : iterable of (str, value)
-        What ``--set`` asks for.
+        What ``--set`` asks for, and others; a value of None takes the card out.
 
     Returns
     -------
@@ -702,7 +754,10 @@ def product(image: Any, command: str, lines: Iterable[str], cards: Iterable[tupl
     if not image.is_whole:
         cut_to(header, image.slices)
     for key, content in cards:
-        header[key] = content
+        if content is not None:
+            header[key] = content
+        elif key in header:
+            del header[key]
     add_history(header, command, lines)
     return header
 

@@ -157,6 +157,49 @@ def output_names(
     return names
 
 
+def timed_names(output: str, name: str, times: Sequence[float], compress: str | None = None) -> list[str]:
+    """Names of one image at several exposure times.
+
+    Parameters
+    ----------
+    output : str
+        The word after ``-o``: a root, to which the time is added; a folder, for names made of the image's own;
+        for one time also a name with a FITS suffix.
+    name : str
+        The image's name.
+    times : sequence of float
+        Exposure times, s.
+    compress : {'gz', 'fz'}, optional
+        Suffix to add to names that are not given in full.
+
+    Returns
+    -------
+    list of str
+        One for each time.
+
+    Raises
+    ------
+    UsageError
+        When one file is named for several times.
+
+    Examples
+    --------
+    >>> timed_names('dark', 'mean_dark180.fit', [1, 0.5])
+    ['dark1sec.fit', 'dark0.5sec.fit']
+    >>> timed_names('out/', 'mean_dark180.fit', [60.0])
+    ['out/mean_dark180_60sec.fit']
+    """
+    _refuse_standard_output(output)
+    if is_fits_name(output) and not os.path.isdir(output):
+        if len(times) > 1:
+            raise UsageError(f'-o {output} is one file for {len(times)} exposure times; give a root')
+        return [one_output(output, compress)]
+    suffix = split_suffix(os.path.basename(name))[1] or '.fits'
+    folder = output.endswith('/') or os.path.isdir(output)
+    root = os.path.join(output, f'{split_suffix(os.path.basename(name))[0]}_') if folder else output
+    return [f'{root}{time:.15g}sec{suffix}' + (f'.{compress}' if compress else '') for time in times]
+
+
 def one_output(output: str, compress: str | None = None) -> str:
     """The name of the one image that many inputs give.
 

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fitsutils.files import header as headers
 from fitsutils.files import placing, plain
@@ -126,9 +127,7 @@ def _set_times(header: fits.Header, images: Sequence[Any], method: Method) -> No
             seconds = exposures[0] if method.level is None else method.level
         if method.name == 'sum':
             seconds *= len(exposures)
-        for key in headers.ALIASES['EXPTIME']:
-            if headers.as_number(headers.value(header, key)) is not None:
-                header[key] = seconds
+        headers.set_exposure(header, seconds)
     spans = [_span(image.keywords, seconds) for image, seconds in zip(images, exposures, strict=True)]
     known = [span for span in spans if span is not None]
     if len(known) == len(spans):
@@ -265,7 +264,7 @@ def drop_axes(header: fits.Header, axes: int) -> None:
         header['WCSAXES'] = axes
 
 
-_MAP_UNITS = {'EXPTIME': 's', 'SIGMA': None, 'UNCERT': None}  # None: that of the pixels
+_MAP_UNITS = {'EXPTIME': 's', 'SIGMA': None, 'UNCERT': None, 'OFFSET': None, 'RMS': None}  # None: that of the pixels
 _MAP_TEXTS = {
     'COUNT': 'values used of each pixel',
     'SIGMA': 'standard deviation of the values used, n - 1',
@@ -274,7 +273,36 @@ _MAP_TEXTS = {
     'EXPTIME': 'exposure time of the images used',
     'MASK': '1 where nothing was left of a pixel',
     'UNCERT': 'standard deviation of the combined value',
+    'OFFSET': 'counts of a dark of 0 s',
+    'RMS': 'scatter about the line, n - 2',
+    'NPTS': 'darks that the line was fitted to',
 }
+
+
+def with_uncertainty(pixels: NDArray, header: Any, sigma: NDArray | None) -> list[tuple[NDArray, Any]]:
+    """An image and its uncertainty, as `writer.write_fits` takes them.
+
+    Parameters
+    ----------
+    pixels : ndarray
+        The image.
+    header : Header or PlainHeader
+        Its header; BUNIT is put in where it is missing and there is an uncertainty.
+    sigma : ndarray or None
+        Standard deviations of the pixels, of their shape.
+
+    Returns
+    -------
+    list of (ndarray, Header)
+        The image, and where there is one its extension UNCERT, of the image's type where that is a float.
+    """
+    if sigma is None:
+        return [(pixels, header)]
+    if headers.value(header, 'BUNIT') is None:
+        header['BUNIT'] = ('adu', 'unit of the pixels')
+    kind = pixels.dtype if pixels.dtype.kind == 'f' else np.dtype('f4')
+    head = map_header('UNCERT', header, 'standard deviation of the pixels')
+    return [(pixels, header), (sigma.astype(kind, copy=False), head)]
 
 
 def map_header(name: str, header: fits.Header | plain.PlainHeader, text: str | None = None) -> plain.PlainHeader:

@@ -77,11 +77,23 @@ def open_stack(
     if planes:
         images = [plane for image in images for plane in image.planes()]
     if not any_size:
-        _refuse_unequal_shapes(images)
+        refuse_unequal_shapes(images)
     return images
 
 
-def _refuse_unequal_shapes(images: Sequence[Image]) -> None:
+def refuse_unequal_shapes(images: Sequence[Image]) -> None:
+    """Refuse images that are not of one size.
+
+    Parameters
+    ----------
+    images : sequence of Image
+        The images.
+
+    Raises
+    ------
+    Failure
+        Naming the sizes, and an image of each.
+    """
     sizes: dict[tuple[int, ...], list[str]] = {}
     for image in images:
         sizes.setdefault(image.shape, []).append(image.path)

@@ -90,6 +90,30 @@ def one_word(value: Any, digits: int | None = None) -> str:
     return '_'.join(visible(_text(value)).split()) or MISSING
 
 
+def rounded(value: float, error: float, least: int = 3) -> tuple[str, str]:
+    """A measured value and its error for people: as many decimals as the error's second digit needs.
+
+    Parameters
+    ----------
+    value, error : float
+        Any finite numbers, the error not below 0.
+    least : int
+        Decimals that there are at least.
+
+    Returns
+    -------
+    (str, str)
+        Both.
+
+    Examples
+    --------
+    >>> rounded(5.93333, 1.52753), rounded(0.0043217, 0.000123)
+    (('5.933', '1.528'), ('0.00432', '0.00012'))
+    """
+    places = least if not 0 < error < 1 else max(least, 1 - math.floor(math.log10(error)))
+    return f'{value:.{places}f}', f'{error:.{places}f}'
+
+
 def _text(value: Any) -> str:
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return ''

@@ -213,6 +213,27 @@ def _missing(values: NDArray | float) -> NDArray[np.bool_]:
     return np.zeros(np.shape(values), bool)
 
 
+def count_missing(pixels: NDArray) -> int:
+    """How many pixels have no value.
+
+    Parameters
+    ----------
+    pixels : ndarray
+        Any shape and real type.
+
+    Returns
+    -------
+    int
+        The number of NaN and infinite ones.
+
+    Examples
+    --------
+    >>> count_missing(np.array([1.0, np.nan, np.inf])), count_missing(np.array([1, 2]))
+    (2, 0)
+    """
+    return int(np.count_nonzero(_missing(pixels)))
+
+
 def _filled(image: NDArray, operand: NDArray | float) -> NDArray:
     if isinstance(operand, np.ndarray):
         return np.broadcast_to(operand, image.shape).astype(working_type(operand.dtype))

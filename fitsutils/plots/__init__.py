@@ -11,6 +11,7 @@ __all__ = [
     'histogram',
     'image',
     'limits',
+    'line',
     'page',
     'painting',
     'response',
