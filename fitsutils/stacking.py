@@ -440,6 +440,8 @@ def _frames(stack: Stack, rows: Any, settings: Settings, progress: Callable[[int
         wanted['weight'] = settings.own_weight
     if settings.weight == 'ivar' and stack.variances is None:
         wanted['weight'] = 'noise'
+    if 'scale' not in wanted and any(headers.is_flat(image.keywords) for image in stack.images):
+        wanted['flat'] = 'mean'
     found = {**stack.given, **_levels(stack, rows, wanted, settings, progress)}
     scales = zeros = None
     if 'scale' in found:
@@ -475,21 +477,23 @@ def _levels(
         numbers = range(len(stack.images))
         found = []
         for number, levels in zip(numbers, cli.in_threads(work, numbers, 1 if whole else stack.jobs), strict=True):
-            _check_levels(levels, statistics, wanted, stack.images[number].path)
+            _check_levels(levels, statistics, wanted, stack.images[number])
             found.append(levels)
             line.step()
     table = np.asarray(found, 'f8')
     return {name: table[:, statistics.index(statistic)] for name, statistic in wanted.items()}
 
 
-def _check_levels(levels: Sequence[float], statistics: Sequence[str], wanted: dict[str, str], path: str) -> None:
+def _check_levels(levels: Sequence[float], statistics: Sequence[str], wanted: dict[str, str], image: Any) -> None:
     for name, statistic in wanted.items():
         level = levels[statistics.index(statistic)]
-        if name != 'zero' and not 0 < level < math.inf:
-            what = f'its {statistic} is {level:.6g}'
-            raise Failure(f'{what}: an image is scaled or weighed by a positive level', path)
-        if not math.isfinite(level):
-            raise Failure(f'its {statistic} is {level:.6g}: it has no level to shift', path)
+        what = f'its {statistic} is {level:.6g}'
+        if name == 'zero' and not math.isfinite(level):
+            raise Failure(f'{what}: it has no level to shift', image.path)
+        if name in ('scale', 'weight') and not 0 < level < math.inf:
+            raise Failure(f'{what}: an image is scaled or weighed by a positive level', image.path)
+        if name == 'flat' and headers.is_flat(image.keywords) and not 0 < level < math.inf:
+            raise Failure(f'{what}: a flat without light is not stacked', image.path)
 
 
 def _blocks(rows: Any, number: int, image: Any, bad: Any, settings: Settings) -> Callable[[], Iterator[NDArray]]:

@@ -4,8 +4,10 @@ NaN, infinite, BLANK and masked pixels are left out; a pixel with nothing left
 is NaN and counted. The images are scaled (-n), shifted in level (-z), then
 values are rejected (-c), then what is left is combined (-m). Levels are
 measured on all good pixels, or on --section; KEY and @FILE (a number a line,
-or NAME NUMBER) give them instead. The first image is the reference. std, rms
-and var are about the mean, divided by n. The header is the first image's.
+or NAME NUMBER) give them instead. The first image is the reference. A level to
+scale by must be above 0, and a flat (by its IMAGETYP) whose mean is not is
+refused whatever -n says; --skip-bad leaves it out. std, rms and var are about
+the mean, divided by n. The header is the first image's.
 
 Rejection, -c, and what -d LOW,HIGH means (defaults in brackets):
   min, max, minmax  drop the LOW lowest, HIGH highest, or both (1)
@@ -102,7 +104,7 @@ def build_parser() -> cli.Parser:
     parser.add_argument('--min-corr', type=float, metavar='R',
         help='leave out images whose correlation with the median of all is below R')  # fmt: skip
     parser.add_argument(
-        '--skip-bad', action='store_true', help='go on without files that can not be read, and say so in the header'
+        '--skip-bad', action='store_true', help='go on without files that can not be read or have no level, and say so in the header'
     )
     parser.share(
         'dry-run', 'dtype', 'compress', 'set', 'hdu', 'long-null', 'jobs', 'memory', 'checksum', 'max-size', 'progress'
