@@ -8,7 +8,9 @@ __all__ = [
     'calibrated',
     'cards',
     'checksum',
+    'comparing',
     'detector',
+    'expression',
     'hdus',
     'header',
     'inputs',
@@ -17,6 +19,7 @@ __all__ = [
     'masks',
     'naming',
     'output',
+    'patterns',
     'perframe',
     'pictures',
     'placing',
@@ -31,6 +34,7 @@ __all__ = [
     'table',
     'trimming',
     'turning',
+    'where',
     'writer',
 ]
 

@@ -41,7 +41,8 @@ _LAST_MOMENT = datetime.datetime(9999, 12, 31, 23, 59, 59)
 _MJD_ZERO = datetime.datetime(1858, 11, 17)
 _JD_OF_MJD = 2400000.5
 _DAY_KEYS = (('MJD-OBS', 0.0), ('MJD-BEG', 0.0), ('MJD', 0.0), ('JD', _JD_OF_MJD), ('JD-OBS', _JD_OF_MJD))
-_WHOLE = re.compile(r'[+-]?\d+')
+_WHOLE = re.compile(r'[+-]?\d+', re.ASCII)
+_LONGEST_WHOLE = 300  # digits beyond those of a float are no number that a header means
 
 # Keywords that differ between frames by mistake more often than on purpose, and by how much they may.
 _SHOULD_AGREE: tuple[tuple[str, float], ...] = (
@@ -197,23 +198,51 @@ def order(columns: Sequence[Sequence[Any]], falling: Sequence[bool] = (), *, mis
 
 def _comparable(column: Sequence[Any]) -> list[Any]:
     """Values of one keyword in one type; None stays None."""
-    for reading in (_exact_number, _moment):
+    for reading in (exact_number, moment_of):
         values = [None if found is None else reading(found) for found in column]
         if all((found is None) == (read is None) for found, read in zip(column, values, strict=True)):
             return values
     return [None if found is None else str(found) for found in column]
 
 
-def _exact_number(found: Any) -> int | float | None:
-    """A number as it is: an integer of many digits is not rounded to a float."""
+def exact_number(found: Any) -> int | float | None:
+    """A header value as a number, an integer of many digits not rounded to a float.
+
+    Parameters
+    ----------
+    found : Any
+        What `value` gave.
+
+    Returns
+    -------
+    int, float or None
+        None when it is not a finite number; text that reads as one counts.
+
+    Examples
+    --------
+    >>> exact_number('9007199254740993'), exact_number(2.5), exact_number('V')
+    (9007199254740993, 2.5, None)
+    """
     if isinstance(found, int):
         return int(found)
-    if isinstance(found, str) and _WHOLE.fullmatch(found.strip()):
+    if isinstance(found, str) and len(found) < _LONGEST_WHOLE and _WHOLE.fullmatch(found.strip()):
         return int(found)
     return as_number(found)
 
 
-def _moment(found: Any) -> datetime.datetime | None:
+def moment_of(found: Any) -> datetime.datetime | None:
+    """A header value as a date.
+
+    Parameters
+    ----------
+    found : Any
+        What `value` or `sort_value` gave.
+
+    Returns
+    -------
+    datetime or None
+        UTC without a time zone; None when it is no date.
+    """
     if isinstance(found, datetime.datetime):
         return found
     return parse_date(found) if isinstance(found, str) else None
