@@ -16,6 +16,7 @@ __all__ = [
     'library',
     'masks',
     'naming',
+    'oddheader',
     'output',
     'perframe',
     'pictures',
