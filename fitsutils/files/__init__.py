@@ -18,6 +18,7 @@ __all__ = [
     'library',
     'masks',
     'naming',
+    'oddheader',
     'output',
     'patterns',
     'perframe',

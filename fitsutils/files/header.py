@@ -704,16 +704,16 @@ def cut_to(header: fits.Header, slices: Sequence[slice]) -> None:
     """
     starts = [part.start for part in reversed(slices)]
     for axis, start in enumerate(starts, 1):
-        for key in [key for key in header if re.fullmatch(rf'CRPIX{axis}[A-Z]?', key)]:
+        for key in [key for key in dict.fromkeys(header) if re.fullmatch(rf'CRPIX{axis}[A-Z]?', key)]:
             if (place := as_number(value(header, key))) is not None:
                 header[key] = place - start
         # The logical-to-physical shift of IRAF: logical = LTM physical + LTV.
         before = as_number(value(header, f'LTV{axis}'))
         if start or before is not None:
             header[f'LTV{axis}'] = (before or 0.0) - start
-    for key in [key for key in header if is_on_detector(key)]:
+    for key in [key for key in dict.fromkeys(header) if is_on_detector(key)]:
         _cut_on_detector(header, key, slices)
-    for key in [key for key in header if is_section(key)]:
+    for key in [key for key in dict.fromkeys(header) if is_section(key)]:
         _cut_section(header, key, slices)
 
 
