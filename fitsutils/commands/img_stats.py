@@ -163,7 +163,7 @@ class _Columns:
         names = [*self.shown, *self.more_stats, *self.more_keys]
         cells = {name: [row[place] for row in rows] for place, name in enumerate(names)}
         wanted = self._drawn or [name for name in dict.fromkeys(self.shown) if name != _NAME]
-        found = [plots.scatter.column(name, files.header.comparable(cells[name])) for name in wanted]
+        found = [plots.scatter.column(name, files.header.of_one_type(cells[name])) for name in wanted]
         if self._drawn:
             return found, []
         numbers = [each for each in found if each.kind == 'number']

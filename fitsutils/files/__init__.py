@@ -8,7 +8,9 @@ __all__ = [
     'calibrated',
     'cards',
     'checksum',
+    'comparing',
     'detector',
+    'expression',
     'hdus',
     'header',
     'inputs',
@@ -16,7 +18,9 @@ __all__ = [
     'library',
     'masks',
     'naming',
+    'oddheader',
     'output',
+    'patterns',
     'perframe',
     'pictures',
     'placing',
@@ -31,6 +35,7 @@ __all__ = [
     'table',
     'trimming',
     'turning',
+    'where',
     'writer',
 ]
 
