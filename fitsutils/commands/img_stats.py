@@ -100,11 +100,12 @@ def img_stats(args: argparse.Namespace, job: cli.Job) -> None:
                 image = files.reader.open_image(reference, hdu, region, keywords=columns.keys)
                 rows += _rows(image, mask, columns, args)
             progress.step()
+    if rows and plot is not None:  # first: who has read enough of the table may close the pipe
+        with job.attempt():
+            _draw(plot, columns, rows, args, job)
     if rows and wanted:
         text = files.table.render(columns.shown, columns.visible(rows), args.format, digits=10)
         job.wrote(files.output.write_text(args.output, text, append=args.append))
-    if rows and plot is not None:
-        _draw(plot, columns, rows, args, job)
 
 
 def _check(args: argparse.Namespace) -> None:

@@ -158,10 +158,11 @@ def is_flat(header: fits.Header) -> bool:
     Returns
     -------
     bool
-        True for an IMAGETYP such as 'flat', 'Dome Flat', 'twilight' or 'MASTER FLAT', not for 'Flat Dark'.
+        True where IMAGETYP or OBJECT (some observatories call flats objects) is such as 'Dome Flat', 'twilight' or
+        'MASTER FLAT', not for 'Flat Dark'.
     """
-    kind = str(lookup(header, 'IMAGETYP') or '')
-    return bool(_FLAT.search(kind)) and not _NO_FLAT.search(kind)
+    texts = [str(lookup(header, key) or '') for key in ('IMAGETYP', 'OBJECT')]
+    return any(map(_FLAT.search, texts)) and not any(map(_NO_FLAT.search, texts))
 
 
 def sort_value(header: fits.Header, key: str) -> Any:
