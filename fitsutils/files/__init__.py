@@ -24,6 +24,7 @@ __all__ = [
     'presets',
     'provenance',
     'reader',
+    'regions',
     'renaming',
     'section',
     'stack',
