@@ -29,6 +29,7 @@ __all__ = [
     'presets',
     'provenance',
     'reader',
+    'regions',
     'renaming',
     'section',
     'stack',

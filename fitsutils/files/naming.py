@@ -200,6 +200,29 @@ def timed_names(output: str, name: str, times: Sequence[float], compress: str | 
     return [f'{root}{time:.15g}sec{suffix}' + (f'.{compress}' if compress else '') for time in times]
 
 
+def is_one_name(output: str) -> bool:
+    """Whether the word after ``-o`` names one file, where one output can be had from many images.
+
+    Parameters
+    ----------
+    output : str
+        The word.
+
+    Returns
+    -------
+    bool
+        True for a single name with a FITS suffix that is no folder, and for devices.
+
+    Examples
+    --------
+    >>> is_one_name('m.fits'), is_one_name('a.fits,b.fits'), is_one_name('root'), is_one_name('dir/')
+    (True, False, False, False)
+    """
+    if os.path.exists(output) and not os.path.isfile(output):
+        return not os.path.isdir(output)
+    return is_fits_name(output) and len(split_commas(output)) == 1
+
+
 def one_output(output: str, compress: str | None = None) -> str:
     """The name of the one image that many inputs give.
 
