@@ -19,9 +19,10 @@ COMMANDS = sorted(path.stem for path in (PACKAGE / 'commands').glob('*.py') if p
 FLOORS = ('commands', 'files', 'pixels', 'plots')
 # Which parts of the package a floor may import besides itself.
 ALLOWED = {
-    'commands': {'cli', 'errors', 'files', 'pixels', 'plots', 'stacking', 'darks', 'darkrates', 'trims'},
+    'commands': {'cli', 'errors', 'files', 'pixels', 'plots', 'stacking', 'darks', 'darkrates', 'responses', 'trims'},
     'stacking': {'cli', 'errors', 'files', 'pixels'},
     'darks': {'errors', 'files', 'pixels'},
+    'responses': {'errors', 'files', 'pixels'},
     'trims': {'errors', 'files', 'pixels'},
     'darkrates': {'cli', 'darks', 'errors', 'files', 'pixels'},
     'files': {'errors'},
@@ -38,6 +39,7 @@ FOREIGN = {
     'commands': set(),
     'stacking': {'numpy'},
     'darks': {'numpy'},
+    'responses': {'numpy'},
     'trims': {'numpy'},
     'darkrates': {'numpy'},
     'cli': set(),
