@@ -77,6 +77,8 @@ def test_what_does_not_hold(text):
         ('and EXPTIME > 5', 0, "a value is missing before 'and'"),
         ('EXPTIME => 5', 8, 'equality is written =='),
         ("FILTER = 'V'", 7, 'equality is written =='),
+        ("EXPTIME > 5 and FILTER = 'V'", 23, 'equality is written =='),
+        ('not A = 5 or B == 5', 6, 'equality is written =='),
         ('IMAGETYP == Bias Frame', 17, 'text stands in quotes'),
         ('IMAGETYP == Ü', 12, 'text stands in quotes'),
         ("IMAGETYP == 'Bias", 12, 'the quote is not closed'),
