@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from astropy.io import fits
 
 ROOT = Path(__file__).resolve().parents[1]
 NX, NY, FOCUS = 98, 52, 40
@@ -77,6 +78,7 @@ def test_the_whole_lesson(night, pixels_of):
     assert abs(zero[12, 19] - BIAS) < 6
     assert sorted(path.name for path in folder.glob('zt_*')) == [f'z{name}' for name in trimmed[3:]]
 
+    assert fits.getval(folder / 'flat_N1_78.fits', 'NCOMBINE') == 5
     flat = pixels_of(folder / 'flat_N1_78.fits')
     np.testing.assert_allclose(flat, response / response.mean(), rtol=2e-3)
     flattened = sorted(path.name for path in folder.glob('fzt_*'))

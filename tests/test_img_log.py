@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -238,6 +239,21 @@ class TestWhere:
         for text in ("[ESO DET NAME] == 'x y'", 'comment ~ /one two/', 'BAD ~ /never/'):
             assert log(capsys, 'a.fits', '--names', '--where', text).out == 'a.fits\n'
             assert log(capsys, 'a.fits', '--where', text).out.count('\n') == 3
+
+
+def test_choosing_by_headers_is_fast(capsys, make_image):
+    """Below 0.3 ms of processor time a file, best of three: no one waits for a night's thousand frames."""
+    whole = Path(make_image('big.fits', PIXELS, OBJECT='Sky flat', **{f'KEY{number}': number for number in range(100)}))
+    for number in range(300):
+        os.link(whole, f'f{number:03d}.fits')
+    words = ['f*.fits', '--names', '--where', 'OBJECT ~ /flat/i and 5 < KEY50 < 60 and not KEY7 in (1, 2, 3)']
+    seconds = []
+    for _ in range(3):
+        start = time.process_time()
+        assert main(words) == 0
+        seconds.append(time.process_time() - start)
+        assert capsys.readouterr().out.count('\n') == 300
+    assert min(seconds) < 300 * 0.3e-3
 
 
 class TestCount:
