@@ -4,7 +4,8 @@ The operand is a number, key=KEYWORD (each image's own value), one image for
 all, or as many images as there are on the left; a 2-D operand goes with every
 plane of a cube. = fills the image's shape with the operand. Where the image
 brings an uncertainty along (extension UNCERT, VAR or IVAR), the result has one
-in UNCERT, with that of the operand in it if it has one. Nothing wraps: the
+in UNCERT, with that of the operand in it if it has one; a mask (MASK, DQ or
+BADPIX; not 0 is bad) goes along in MASK likewise. Nothing wraps: the
 result is float32, or float64 where its values need that. A division by 0 is
 NaN and counted. Without -o the outputs are imar_NAME in the current folder.
 
@@ -49,15 +50,15 @@ def build_parser() -> cli.Parser:
 
 
 class _Task(NamedTuple):
-    """One output: image, operator, operand (an image, a number), all in words, output path, uncertainties of both."""
+    """One output: image, operator, operand (an image, a number), all in words, output path, what both bring along."""
 
     image: Any
     operator: str
     operand: Any
     words: str
     output: str
-    sigma: Any
-    other_sigma: Any
+    own: Any
+    others: Any
 
 
 def img_arith(args: argparse.Namespace, job: cli.Job) -> None:
@@ -80,7 +81,7 @@ def img_arith(args: argparse.Namespace, job: cli.Job) -> None:
         result, undefined = pixels.arithmetic.operate(
             image, operator, operand, divide_by_zero=args.divzero, min_denominator=limit
         )
-        sigma = _sigma(task, image, operand, limit, args)
+        sigma = _sigma(task, image, operand, limit)
         return undefined, _begin(task, result, sigma, undefined, args.dtype, cards)
 
     with job.progress(len(tasks), 'images') as progress:
@@ -95,16 +96,14 @@ def img_arith(args: argparse.Namespace, job: cli.Job) -> None:
             progress.step()
 
 
-def _sigma(task: _Task, image: Any, operand: Any, limit: tuple[float, float] | None, args: argparse.Namespace) -> Any:
+def _sigma(task: _Task, image: Any, operand: Any, limit: tuple[float, float] | None) -> Any:
     """The uncertainty of a result, where its image has one."""
-    if task.sigma is None:
+    if task.own.uncertainty is None:
         return None
-    own, other = (
-        0.0 if companion is None else files.masks.read_deviation(companion, max_size=args.max_size)
-        for companion in (task.sigma, task.other_sigma)
-    )
     denominators = pixels.arithmetic.denominators(operand, limit)
-    return pixels.arithmetic.deviation(image, task.operator, denominators, own, other)
+    return pixels.arithmetic.deviation(
+        image, task.operator, denominators, task.own.deviation(), task.others.deviation()
+    )
 
 
 def split_words(words: Sequence[str]) -> tuple[list[str], str, list[str]]:
@@ -156,7 +155,7 @@ def _plan(
             continue
         image = files.reader.open_image(reference, hdu, region)
         operand = shared or (files.reader.open_image(operands[place], hdu) if operands else number)
-        tasks.append(_task(image, operator, operand, output))
+        tasks.append(_task(image, operator, operand, output, args.max_size))
     _warn_of_differences(tasks, operator)
     return tasks
 
@@ -173,7 +172,7 @@ def _operands(words: list[str], null: bool) -> tuple[float | str | None, list[An
     return None, files.inputs.expand(words, null=null)
 
 
-def _task(image: Any, operator: str, operand: Any, output: str) -> _Task:
+def _task(image: Any, operator: str, operand: Any, output: str, max_size: int) -> _Task:
     name = operand
     if isinstance(operand, str):
         key = operand[4:].strip()
@@ -184,10 +183,12 @@ def _task(image: Any, operator: str, operand: Any, output: str) -> _Task:
         name = operand.name
     else:
         name = f'{operand:.15g}'
-    sigma = None if operator == '=' else files.masks.uncertainty(image)
-    measured = sigma is not None and not isinstance(operand, float)
-    other = files.masks.uncertainty(operand) if measured else None
-    return _Task(image, operator, operand, f'{image.name} {operator} {name}', output, sigma, other)
+    own = others = files.masks.Baggage()
+    if operator != '=':
+        own = files.masks.baggage(image, max_size=max_size)
+    if (own.uncertainty or own.mask) and not isinstance(operand, float):
+        others = files.masks.baggage(operand, max_size=max_size)
+    return _Task(image, operator, operand, f'{image.name} {operator} {name}', output, own, others)
 
 
 def _warn_of_differences(tasks: list[_Task | None], operator: str) -> None:
@@ -231,7 +232,8 @@ def _begin(
     lines = [task.words] + ([f'{undefined} pixels have no value'] if undefined else [])
     own = [] if isinstance(task.operand, float) else files.calibrated.bias_cards(task.operator, task.operand)
     header = files.header.product(task.image, 'img_arith', lines, [*own, *cards])
-    return files.writer.begin_fits(task.output, files.provenance.with_uncertainty(result, header, sigma))
+    bad = None if task.own.mask is None else task.own.bad() | task.others.bad()
+    return files.writer.begin_fits(task.output, files.provenance.with_baggage(result, header, sigma, bad))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
