@@ -151,6 +151,11 @@ def test_help_version_and_usage_errors_do_not_wait_for_numpy(name, word, status)
         ('img_arith', ['a.fits', 'b.fits', '-', 'a.fits', '--prefix', 'x_']),
         ('img_stats', ['a.fits', 'b.fits', '-s', 'mean,median']),
         ('img_log', ['a.fits', 'b.fits']),
+        ('img_hedit', ['a.fits', 'b.fits', 'OBJECT=M 2', 'EXPTIME=61', 'N=5', '--in-place']),
+        (
+            'img_mask',
+            ['a.fits', '--lit', '0.5', '--hot', '5', '--above', '50', '--region', 'circle(2,2,1)', '-o', 'out.fits'],
+        ),
         ('img_rename', ['a.fits', 'b.fits']),
         ('fit_dark', ['a.fits', 'b.fits', '-k', 'DARKTIME', '--like', 'a.fits', '--bias-free', '-o', 'out']),
         ('sub_dark', ['a.fits', '--dark', 'b.fits', '-o', 'out.fits']),

@@ -9,6 +9,7 @@ __all__ = [
     'cards',
     'checksum',
     'detector',
+    'edits',
     'hdus',
     'header',
     'inputs',
@@ -32,6 +33,7 @@ __all__ = [
     'table',
     'trimming',
     'turning',
+    'world',
     'writer',
 ]
 
