@@ -171,6 +171,11 @@ def test_help_version_and_usage_errors_do_not_wait_for_numpy(name, word, status)
         ('img_stats', ['a.fits', 'b.fits', '--where', 'q50 == 9 and DATE-OBS > 2021-02-27']),
         ('img_log', ['a.fits', 'b.fits']),
         ('img_log', ['a.fits', 'b.fits', '--names', '--where', 'mean > 5 and OBJECT ~ /m 1/i and EXPTIME == 60']),
+        ('img_hedit', ['a.fits', 'b.fits', 'OBJECT=M 2', 'EXPTIME=61', 'N=5', '--in-place']),
+        (
+            'img_mask',
+            ['a.fits', '--lit', '0.5', '--hot', '5', '--above', '50', '--region', 'circle(2,2,1)', '-o', 'out.fits'],
+        ),
         ('img_rename', ['a.fits', 'b.fits']),
         ('fit_dark', ['a.fits', 'b.fits', '-k', 'DARKTIME', '--like', 'a.fits', '--bias-free', '-o', 'out']),
         ('sub_dark', ['a.fits', '--dark', 'b.fits', '-o', 'out.fits']),

@@ -47,7 +47,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 from fitsutils import cli, files, pixels
-from fitsutils.errors import Failure, QualityFailure, UsageError, refusing
+from fitsutils.errors import QualityFailure, UsageError, refusing
 
 _EDGE = 12.0  # pixels: as far as filabres' smoothing takes the rim away from a straight edge
 # What an option marks, by the option's name; the keyword that counts it.
@@ -348,9 +348,10 @@ def _words(cause: str, args: argparse.Namespace) -> str:
     hot = [f'{args.hot:g} sigma off'] if args.hot is not None else []
     hot += [f'{args.hot_rate:g}/s above others'] if args.hot_rate is not None else []
     return {
-        'missing': 'without a value', 'unlit': f'below {args.lit} of the lit level', 'above': f'at {args.above} or above',
-        'below': f'at {args.below} or below', 'hot': ' or '.join(hot), 'deviant': f'differ by {args.bad} from others',
-        'nonzero': 'not 0', 'masked': 'in other masks', 'region': 'marked by hand',
+        'missing': 'without a value', 'unlit': f'below {args.lit} of the lit level', 'hot': ' or '.join(hot),
+        'above': f'at {args.above} or above', 'below': f'at {args.below} or below',
+        'deviant': f'differ by {args.bad} from others', 'nonzero': 'not 0', 'masked': 'in other masks',
+        'region': 'marked by hand',
     }[cause]  # fmt: skip
 
 

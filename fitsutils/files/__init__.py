@@ -11,6 +11,7 @@ __all__ = [
     'checksum',
     'comparing',
     'detector',
+    'edits',
     'expression',
     'hdus',
     'header',
@@ -38,6 +39,7 @@ __all__ = [
     'trimming',
     'turning',
     'where',
+    'world',
     'writer',
 ]
 

@@ -118,6 +118,7 @@ def output_names(
     prefix: str | None = None,
     default_prefix: str | None = None,
     compress: str | None = None,
+    keep_packing: bool = False,
 ) -> list[str]:
     """The output of each input, by the rules that all commands share.
 
@@ -134,6 +135,8 @@ def output_names(
         Used when neither is given.
     compress : {'gz', 'fz'}, optional
         Suffix to add to names that are not given in full.
+    keep_packing : bool
+        Such names have their input's compression suffix.
 
     Returns
     -------
@@ -151,6 +154,8 @@ def output_names(
     if names is None:
         names = _built_names(inputs, output, prefix, default_prefix)
         names = [name + (f'.{compress}' if compress else '') for name in names]
+        if keep_packing:
+            names = [name + split_suffix(os.path.basename(old))[2] for name, old in zip(names, inputs, strict=True)]
     elif compress and not all(name.endswith(f'.{compress}') for name in names):
         raise UsageError(f'--compress {compress} and the name {names[0]} do not agree')
     refuse_collisions(inputs, names)

@@ -64,9 +64,7 @@ class Drawn(NamedTuple):
             raise Failure('regions in physical coordinates do not fit an image that was binned or turned', image.path)
         shifts = [headers.as_number(headers.value(image.keywords, f'LTV{axis}')) or 0.0 for axis in (1, 2)]
         places = len(self.numbers) if self.kind == 'polygon' else 4 if self.kind == 'line' else 2
-        moved = (
-            number + shifts[place % 2] if place < places else number for place, number in enumerate(self.numbers)
-        )
+        moved = (number + shifts[place % 2] if place < places else number for place, number in enumerate(self.numbers))
         return self._replace(numbers=tuple(moved), physical=False)
 
 
