@@ -19,9 +19,10 @@ COMMANDS = sorted(path.stem for path in (PACKAGE / 'commands').glob('*.py') if p
 FLOORS = ('commands', 'files', 'pixels', 'plots')
 # Which parts of the package a floor may import besides itself.
 ALLOWED = {
-    'commands': {'cli', 'errors', 'files', 'pixels', 'plots', 'stacking', 'darks', 'darkrates'},
+    'commands': {'cli', 'errors', 'files', 'pixels', 'plots', 'stacking', 'darks', 'darkrates', 'operations'},
     'stacking': {'cli', 'errors', 'files', 'pixels'},
     'darks': {'errors', 'files', 'pixels'},
+    'operations': {'errors', 'files', 'pixels'},
     'darkrates': {'cli', 'darks', 'errors', 'files', 'pixels'},
     'files': {'errors'},
     'pixels': set(),
@@ -37,6 +38,7 @@ FOREIGN = {
     'commands': set(),
     'stacking': {'numpy'},
     'darks': {'numpy'},
+    'operations': {'numpy'},
     'darkrates': {'numpy'},
     'cli': set(),
     'errors': set(),

@@ -74,7 +74,7 @@ def sub_dark(args: argparse.Namespace, job: cli.Job) -> None:
     from fitsutils import darks  # here, because it loads numpy, for which no usage error waits
 
     cards = [files.header.parse_card(text) for text in args.cards]
-    mask, read = files.reader.open_mask(args.mask), darks.Reader(args.checksum, args.max_size)
+    mask, read = files.reader.open_mask(args.mask), files.reader.Reader(args.checksum, args.max_size)
     tasks = _plan(args, mask, read)
     if args.dry_run:
         for task in tasks:

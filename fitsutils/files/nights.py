@@ -1,0 +1,80 @@
+"""Which night an exposure belongs to: from one local noon to the next."""
+
+import datetime
+import math
+import re
+from typing import Any
+
+from fitsutils.files import header as headers
+
+# Keywords whose sign is known to count eastwards. LONGITUD is none: some cameras write degrees west in it, some radians.
+_EAST = ('OBSGEO-L', 'SITELONG')
+_GEOCENTRIC = ('OBSGEO-X', 'OBSGEO-Y')
+KEYWORDS = (*_EAST, *_GEOCENTRIC)
+_SEXAGESIMAL = re.compile(r'([+-]?)(\d{1,3})[:\s]\s*(\d\d?)(?:[:\s]\s*(\d\d?(?:\.\d*)?))?\Z', re.ASCII)
+_DEGREES_A_DAY = 360.0
+
+
+def site_longitude(header: Any) -> float | None:
+    """Where an image was taken, as its header has it.
+
+    Parameters
+    ----------
+    header : Header
+        Any header.
+
+    Returns
+    -------
+    float or None
+        Degrees, eastwards positive, above -180 up to 180: of OBSGEO-L, of OBSGEO-X and OBSGEO-Y, or of SITELONG (also
+        as degrees, minutes and seconds). None where none of them is there.
+
+    Examples
+    --------
+    >>> site_longitude({'SITELONG': '-97 12 12'})
+    -97.20333333333333
+    """
+    degrees = _degrees(headers.value(header, 'OBSGEO-L'))
+    if degrees is not None:
+        return degrees
+    x, y = (headers.as_number(headers.value(header, key)) for key in _GEOCENTRIC)
+    if x is not None and y is not None and (x, y) != (0, 0):
+        return math.degrees(math.atan2(y, x))
+    return _degrees(headers.value(header, 'SITELONG'))
+
+
+def _degrees(found: Any) -> float | None:
+    degrees = headers.as_number(found)
+    if degrees is None:
+        match = _SEXAGESIMAL.match(found.strip()) if isinstance(found, str) else None
+        if match is None:
+            return None
+        degrees = float(match[2]) + float(match[3]) / 60 + float(match[4] or 0) / 3600
+        degrees = -degrees if match[1] == '-' else degrees
+    return None if abs(degrees) > _DEGREES_A_DAY else 180 - (180 - degrees) % _DEGREES_A_DAY
+
+
+def night_of(moment: datetime.datetime, longitude: float = 0.0) -> datetime.date:
+    """The night of an exposure: from noon to noon of the mean solar time at a longitude.
+
+    Parameters
+    ----------
+    moment : datetime
+        Start of the exposure, UTC.
+    longitude : float
+        Degrees, eastwards positive; 0 is noon UTC.
+
+    Returns
+    -------
+    date
+        The day on which the night begins.
+
+    Examples
+    --------
+    >>> night_of(datetime.datetime(2021, 2, 27, 4)), night_of(datetime.datetime(2021, 2, 27, 12))
+    (datetime.date(2021, 2, 26), datetime.date(2021, 2, 27))
+    >>> night_of(datetime.datetime(2021, 2, 27, 13), -155.5)
+    datetime.date(2021, 2, 26)
+    """
+    local = datetime.timedelta(days=longitude / _DEGREES_A_DAY)
+    return (moment + local - datetime.timedelta(hours=12)).date()
