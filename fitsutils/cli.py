@@ -550,7 +550,7 @@ class Progress:
             sys.stderr.flush()
 
 
-def complain(prog: str, text: str) -> None:
+def complain(prog: str, text: str, *more: str) -> None:
     """One line on standard error; a closed standard error is no reason to stop.
 
     Parameters
@@ -559,6 +559,8 @@ def complain(prog: str, text: str) -> None:
         Name of the command.
     text : str
         What to say.
+    *more : str
+        Lines that show the place that is meant.
     """
     if sys.stderr is None:
         return
@@ -566,7 +568,7 @@ def complain(prog: str, text: str) -> None:
         with contextlib.suppress(OSError):  # said when the work is over
             sys.stdout.flush()
     with contextlib.suppress(OSError):
-        sys.stderr.write(f'{prog}: {visible(text)}\n')
+        sys.stderr.write(''.join(f'{line}\n' for line in (f'{prog}: {visible(text)}', *map(visible, more))))
         sys.stderr.flush()
 
 
@@ -753,7 +755,7 @@ def _outcome(parser: Parser, verb: Verb, argv: Sequence[str]) -> int:
         finally:
             _settle_output()
     except UsageError as error:
-        complain(parser.prog, f"{error} (try '{parser.prog} --help')")
+        complain(parser.prog, f"{error.headline} (try '{parser.prog} --help')", *error.excerpt)
         return USAGE
     except QualityFailure as error:
         complain(parser.prog, str(error))

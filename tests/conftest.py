@@ -130,6 +130,20 @@ def make_image():
 
 
 @pytest.fixture
+def raw_image():
+    """A function ``raw_image(path, *cards)`` that writes a frame of 6 x 5 pixels with these cards as they stand."""
+
+    def make(path, *cards):
+        lines = [f'{key:8}= {value:>20}' for key, value in
+                 (('SIMPLE', 'T'), ('BITPIX', '16'), ('NAXIS', '2'), ('NAXIS1', '6'), ('NAXIS2', '5'))]  # fmt: skip
+        text = ''.join(line.ljust(80) for line in (*lines, *cards, 'END'))
+        data = np.arange(30, dtype='>i2').tobytes()
+        Path(path).write_bytes(text.encode('latin-1').ljust(-(-len(text) // 2880) * 2880) + data.ljust(2880, b'\0'))
+
+    return make
+
+
+@pytest.fixture
 def pixels_of():
     """A function that gives all pixels of a file through the reader."""
 

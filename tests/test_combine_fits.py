@@ -1,6 +1,7 @@
 """combine_fits: every method against numpy, headers, refusals, bands and bad files."""
 
 import gzip
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ from astropy.io import fits
 from astropy.nddata import CCDData
 
 from fitsutils.commands import combine_fits
+from fitsutils.errors import FileWarning
 from fitsutils.pixels import combining, rejection
 
 N, NY, NX = 7, 5, 11
@@ -701,3 +703,66 @@ def test_uncertainties_of_some_inputs_only_are_not(tmp_path, monkeypatch, make_i
     run('u?.fits', '-o', 'c.fits')
     assert 'warning: uncertainties are not carried on: u2.fits: there is no extension' in capsys.readouterr().err
     assert len(fits.info('c.fits', output=False)) == 1
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize('dates', [[], ['DATE-BEG= 1.5', "DATE-AVG= 'soon'"]])
+def test_a_stack_of_another_program_s_stacks_has_no_moments_of_its_own(folder, dates, raw_image):
+    raw_image('a.fits', 'NCOMBINE= 5', "DATE-OBS= '2021-02-27T04:12:33'", 'EXPTIME = 10.0', *dates[:1])
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore', FileWarning)
+        run('a.fits', 'a.fits', '-q', '-o', 'out.fits')
+    assert fits.getheader('out.fits')['DATE-END'] == '2021-02-27T04:12:43.000'
+
+
+@pytest.mark.parametrize('cards', [['NCOMBINE= 5', 'NCOMBINE= 6'], ["IMCMB001= 'x'", "IMCMB001= 'y'"]])
+@pytest.mark.parametrize('packed', [False, True])
+def test_cards_of_former_stacks_that_stand_there_twice(folder, cards, packed, raw_image):
+    raw_image('a.fits', *cards)
+    raw_image('b.fits')
+    if packed:
+        Path('a.fits').write_bytes(gzip.compress(Path('a.fits').read_bytes()))
+    run('a.fits', 'b.fits', '-q', '-o', 'out.fits')
+    header = fits.getheader('out.fits')
+    assert (header.count('NCOMBINE'), header['NCOMBINE'], header.count('IMCMB001')) == (1, 2, 1)
+
+
+def test_a_coordinate_that_can_not_stand_in_a_header_is_not_in_the_maps(folder, capsys, raw_image):
+    raw_image('a.fits', "CTYPE1  = 'RA\x1b'", "CTYPE2  = 'DEC--TAN'")
+    run('a.fits', 'a.fits', '--uncertainty', '-q', '-o', 'out.fits')
+    assert 'repaired or left out: CTYPE1' in capsys.readouterr().err
+    header = fits.getheader('out.fits', 'UNCERT')
+    assert ('CTYPE1' in header, header['CTYPE2']) == (False, 'DEC--TAN')
+
+
+def test_exposure_maps_are_the_same_in_bands_of_any_height(folder):
+    rng = np.random.default_rng(21)
+    for number in range(30):
+        image = rng.normal(100, 5, (61, 83)).astype('f4')
+        image[rng.random(image.shape) < 0.03] = np.nan
+        fits.PrimaryHDU(image, fits.Header({'EXPTIME': float(rng.uniform(30, 60))})).writeto(f'f{number:02d}.fits')
+    maps = []
+    for memory in ('150k', '1M', '50M'):
+        run('f*.fits', '--maps', 'exptime', '--memory', memory, '-q', '-f', '-o', 'out.fits')
+        maps.append(fits.getdata('out.fits', 'EXPTIME').tobytes())
+    assert len(set(maps)) == 1
+
+
+@pytest.mark.parametrize('card', ["BUNIT   = '        '", "BUNIT   = 'adu'", 'BUNIT   =1', 'BUNIT   = 1.50'])
+def test_a_plain_frame_and_its_packed_twin_give_the_same_cards(folder, monkeypatch, card, raw_image):
+    monkeypatch.setenv('SOURCE_DATE_EPOCH', '1700000000')
+    raw_image('a.fits', card)
+    plain = Path('a.fits').read_bytes()
+    found = []
+    for content in (plain, gzip.compress(plain)):
+        Path('a.fits').write_bytes(content)
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore', FileWarning)
+            run('a.fits', 'a.fits', '-u', '-q', '-f', '-o', 'out.fits')
+        found.append(Path('out.fits').read_bytes())
+    assert found[0] == found[1]

@@ -19,10 +19,11 @@ COMMANDS = sorted(path.stem for path in (PACKAGE / 'commands').glob('*.py') if p
 FLOORS = ('commands', 'files', 'pixels', 'plots')
 # Which parts of the package a floor may import besides itself.
 ALLOWED = {
-    'commands': {'cli', 'errors', 'files', 'pixels', 'plots', 'stacking', 'darks', 'darkrates', 'operations'},
+    'commands': {'cli', 'errors', 'files', 'pixels', 'plots', 'stacking', 'darks', 'darkrates', 'operations', 'trims'},
     'stacking': {'cli', 'errors', 'files', 'pixels'},
     'darks': {'errors', 'files', 'pixels'},
     'operations': {'errors', 'files', 'pixels'},
+    'trims': {'errors', 'files', 'pixels'},
     'darkrates': {'cli', 'darks', 'errors', 'files', 'pixels'},
     'files': {'errors'},
     'pixels': set(),
@@ -39,6 +40,7 @@ FOREIGN = {
     'stacking': {'numpy'},
     'darks': {'numpy'},
     'operations': {'numpy'},
+    'trims': {'numpy'},
     'darkrates': {'numpy'},
     'cli': set(),
     'errors': set(),

@@ -1,6 +1,8 @@
 """img_arith: words, operands, names, headers and refusals."""
 
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -337,3 +339,46 @@ def test_the_uncertainty_of_an_operand_alone_says_nothing(night):
     with_uncertainty('f.fits', np.ones((NY, NX)), np.ones((NY, NX)))
     run('bias.fit', '/', 'f.fits', '-o', 'r.fits')
     assert len(fits.info('r.fits', output=False)) == 1
+
+
+def test_a_position_that_stands_there_twice_moves_once(night, raw_image):
+    raw_image('a.fits', 'CRPIX1  =                   5.', 'CRPIX1  =                   7.')
+    run('a.fits[3:5,2:4]', '+', '1', '-q', '-o', 'out.fits')
+    assert fits.getheader('out.fits')['CRPIX1'] == 3
+
+
+@pytest.mark.parametrize('word', ['HISTORY=5', 'COMMENT=T', 'HISTORY=1.5'])
+def test_commentary_that_reads_as_a_number(night, word):
+    run('bias.fit', '+', '1', '-q', '-o', 'out.fits', '--set', word)
+    key, _, value = word.partition('=')
+    assert {'T': 'True'}.get(value, value) in str(fits.getheader('out.fits')[key])
+
+
+@pytest.mark.parametrize(
+    ('card', 'words', 'key', 'value'),
+    [
+        ('A       =1', ['--set', 'A=5'], 'A', 5),
+        ('LTV1    =0', ['--section', '[2:4,2:4]'], 'LTV1', -1),
+        ('B       = 1 2 3', ['--set', 'B=x'], 'B', 'x'),
+    ],
+)
+def test_a_card_that_can_not_be_read_can_be_set(night, capsys, card, words, key, value, raw_image):
+    raw_image('a.fits', card)
+    run('a.fits', '+', '1', '-q', '-o', 'out.fits', *words)
+    assert fits.getheader('out.fits')[key] == value
+    assert capsys.readouterr().err.count('\n') <= 1
+
+
+@pytest.mark.parametrize(
+    'card', ['HISTORY\tdone', "CRPIX1  = 'F: 1.0'", "EXTEND  = 'F: 1.0'", "CD1_1   = 'a.b: 2'", "OBJECT  = 'M: 1'"]
+)
+def test_odd_cards_do_not_spoil_products(night, card, raw_image):
+    raw_image('a.fits', card)
+    run('a.fits', '+', '1', '-q', '-o', 'out.fits')  # the fixture `verified` looks at what was written
+
+
+def test_what_astropy_says_of_a_card_is_said_in_our_words(night, raw_image):
+    raw_image('a.fits', 'EXPTIME =60')
+    words = [sys.executable, '-c', 'from fitsutils.commands.img_stats import main; main(["a.fits"])']
+    done = subprocess.run(words, capture_output=True, text=True)
+    assert done.stderr == 'img_stats: warning: a.fits: a card breaks the FITS standard: EXPTIME =60\n'

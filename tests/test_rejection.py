@@ -244,3 +244,35 @@ def test_the_screening_names_few_of_quiet_pixels(kind):
     noise = rejection.Noise(*(np.full(20, value) for value in (1.3, 9.0, 1.0, 0.0)))
     clip = rejection.clip_for(kind, (0.2, 0.2) if kind == 'percentile' else (5.0, 5.0))
     assert rejection.may_reject(stack, clip, noise).mean() < 0.1
+
+
+@pytest.mark.parametrize('factor', [1e160, 1e-170, 1e-310, 5e-321])
+@pytest.mark.parametrize('kind', ['sigma', 'mad', 'winsor'])
+def test_values_at_the_ends_of_float64(kind, factor):
+    values = np.array([9.8, 9.85, 9.9, 9.95, 10, 10.05, 10.1, 10.15, 10.2, 90])
+    stack = (values * factor)[:, None]
+    assert rejection.may_reject(stack, Clip(kind, 2, 2)).all()
+    low, high = rejection.windows(stack.T, np.array([10]), Clip(kind, 2, 2))
+    assert (low[0], high[0]) == (0, 9)
+
+
+@pytest.mark.parametrize('dtype', ['f4', 'f8'])
+def test_a_limit_of_0_rejects_all_off_the_centre_however_small(dtype):
+    stack = np.array([[1e-31], [2e-31], [3e-31]], dtype)
+    noise = rejection.Noise(*(np.ones(3) for _ in range(4)))
+    assert rejection.may_reject(stack, Clip('ccd', 0, 0), noise).all()
+
+
+@pytest.mark.parametrize('kind', ['sigma', 'mad', 'winsor'])
+def test_the_screening_of_a_pixel_does_not_depend_on_its_company(kind):
+    stack = np.random.default_rng(4).normal(1000, 1, (12, 65))
+    clip = Clip(kind, 2.2, 2.2)
+    together = rejection._scale(stack, *middles(stack), clip, None)
+    for count in (1, 2, 3, 17):
+        part = stack[:, :count]
+        np.testing.assert_array_equal(rejection._scale(part, *middles(part), clip, None), together[:count])
+
+
+def middles(stack):
+    ordered = np.sort(stack, axis=0)
+    return ordered[5].copy(), (ordered[6] - ordered[5]) / 2

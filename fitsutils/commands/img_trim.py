@@ -62,7 +62,7 @@ import argparse
 import math
 import re
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from fitsutils import cli, files, pixels
 from fitsutils.errors import UsageError, refusing
@@ -70,7 +70,6 @@ from fitsutils.errors import UsageError, refusing
 _FIT = re.compile(r'(level|row|none)\Z|(poly|chebyshev|legendre|spline):(\d{1,3})\Z')
 _GUARD = re.compile(r'(\d{1,6})(?:,(\d{1,6}))?\Z')
 _FROM_OVERSCAN = 'overscan'
-_TEXTS = {'UNCERT': 'standard deviation of the pixels', 'MASK': '1 where a pixel has no value'}
 
 
 def build_parser() -> cli.Parser:
@@ -119,49 +118,40 @@ def _guard(text: str) -> tuple[int, int]:
     return int(match[1]), int(match[2] or match[1])
 
 
-class _Task(NamedTuple):
-    """One output: the image, where its amplifiers lie, what each reads, its read noise; and the output's path."""
-
-    image: Any
-    layout: Any
-    parts: list[Any]
-    noises: list[float]
-    output: str
-
-
-class _Result(NamedTuple):
-    """Pixels of the joined image, their uncertainty, and what the overscan of each amplifier gave."""
-
-    pixels: Any
-    uncertainty: Any
-    measured: list[Any]
-
-
 def img_trim(args: argparse.Namespace, job: cli.Job) -> None:
     """Write each image without its overscan."""
     _refuse_contradictions(args)
-    fit = pixels.overscan.Fit(*(args.fit or ('level', 0)), args.stat or 'median', args.clip)
+    from fitsutils import trims  # here, because it loads numpy, for which no usage error waits
+
+    settings = _settings(args)
     cards = [files.header.parse_card(text) for text in args.cards]
-    tasks = _plan(args, fit)
+    tasks = _plan(args, settings)
     if args.dry_run:
-        for task in tasks:
-            job.say(f'{task.image.name}: {"; ".join(_words(task, args))} -> {task.output}')
-            job.wrote(task.output)
+        for task, output in tasks:
+            job.say(f'{task.image.name}: {"; ".join(trims.words(task, settings))} -> {output}')
+            job.wrote(output)
         return
     files.output.make_folder(args.output)
 
-    def begin(task: _Task) -> tuple[_Result, Callable[[], None]]:
-        with refusing(task.layout.source, task.image.path):
-            result = _trimmed(task, fit, args)
-        return result, files.writer.begin_fits(task.output, _parts(task, result, fit, args, cards))
+    def begin(planned: tuple[Any, str]) -> tuple[Any, Callable[[], None]]:
+        task, output = planned
+        result = trims.trim(task, settings)
+        pictures = trims.pictures(task, result, settings, cards)
+        if args.dtype is not None:
+            with refusing(f'--dtype {args.dtype}', output):
+                pictures[0] = pixels.arithmetic.as_type(pictures[0][0], args.dtype), pictures[0][1]
+        return result, files.writer.begin_fits(output, pictures)
 
     with job.progress(len(tasks), 'images') as progress:
-        for task, result, error in cli.flushed_behind(begin, tasks):
+        for (task, output), result, error in cli.flushed_behind(begin, tasks):
             with job.attempt():
                 if error is not None:
                     raise error
-                _report(task, result, args, job)
-                job.wrote(task.output)
+                for line in trims.words(task, settings, result.measured):
+                    job.detail(f'{output}: {line}')
+                for line in trims.remarks(result):
+                    job.say(f'{output}: {line}')
+                job.wrote(output)
             progress.step()
 
 
@@ -189,10 +179,22 @@ def _refuse_contradictions(args: argparse.Namespace) -> None:
             raise UsageError(rule)
 
 
-def _plan(args: argparse.Namespace, fit: Any) -> list[_Task]:
-    """What is to be done, every refusal made."""
+def _settings(args: argparse.Namespace) -> Any:
+    """What the options say about every image."""
+    from fitsutils import trims
+
+    fit = pixels.overscan.Fit(*(args.fit or ('level', 0)), args.stat or 'median', args.clip)
+    return trims.Settings(
+        fit, wanted=_wanted(args, fit), guard=args.guard, gain=args.gain, rdnoise=args.rdnoise,
+        uncertainty=args.uncertainty, flip=args.flip, rotate=args.rotate, again=args.force_again,
+        max_size=args.max_size, checksum=args.checksum)  # fmt: skip
+
+
+def _plan(args: argparse.Namespace, settings: Any) -> list[tuple[Any, str]]:
+    """What is to be done and where it goes, every refusal made."""
+    from fitsutils import trims
+
     region = files.section.chosen(None, None, args.section)
-    wanted = _wanted(args, fit)
     references = files.inputs.expand(args.images, null=args.null)
     paths = [reference.path for reference in references]
     outputs = files.naming.output_names(paths, args.output, prefix=args.prefix, compress=args.compress)
@@ -200,13 +202,11 @@ def _plan(args: argparse.Namespace, fit: Any) -> list[_Task]:
         outputs, paths, force=args.force, skip_existing=args.skip_existing, new_folder=args.output
     )
     hdu = args.hdu and files.inputs.parse_hdu(args.hdu)
-    keywords = (*files.detector.KEYWORDS, *files.trimming.KEYWORDS)
-    tasks = []
-    for reference, output, wanting in zip(references, outputs, todo, strict=True):
-        if wanting:
-            image = files.reader.open_image(reference, hdu, region, keywords=keywords)
-            tasks.append(_task(image, output, wanted, fit, args))
-    return tasks
+    return [
+        (trims.prepare(files.reader.open_image(reference, hdu, region, keywords=trims.KEYWORDS), settings), output)
+        for reference, output, wanted in zip(references, outputs, todo, strict=True)
+        if wanted
+    ]
 
 
 def _wanted(args: argparse.Namespace, fit: Any) -> Any:
@@ -221,106 +221,6 @@ def _wanted(args: argparse.Namespace, fit: Any) -> Any:
         None if text is None else files.section.parse_section(text) for text in (args.overscan, args.trim)
     )
     return files.detector.Wanted(overscan, trim, amplifiers, name, table, fit.kind != 'none')
-
-
-def _task(image: Any, output: str, wanted: Any, fit: Any, args: argparse.Namespace) -> _Task:
-    if not args.force_again and wanted is not None:
-        files.trimming.refuse_trimmed(image)
-    if not args.force_again and args.gain:
-        files.trimming.refuse_electrons(image)
-    layout = files.detector.cut_layout(image) if wanted is None else files.detector.find_layout(image, wanted)
-    names = [amplifier.name for amplifier in layout.amplifiers]
-    gains = files.trimming.numbers_for(args.gain or ['1'], names, image, '--gain', zero=False)
-    noises, parts = [], []
-    if args.rdnoise not in (None, [_FROM_OVERSCAN]):
-        noises = files.trimming.numbers_for(args.rdnoise, names, image, '--rdnoise')
-    with refusing(layout.source, image.path):
-        for amplifier, gain in zip(layout.amplifiers, gains, strict=True):
-            strip = amplifier.bias and pixels.overscan.strip_beside(
-                amplifier.data, amplifier.bias, fit, args.guard or layout.guard
-            )
-            data = amplifier.data if wanted is not None else amplifier.place  # of the part that is read
-            parts.append(pixels.overscan.Part(data, amplifier.place, strip, gain))
-    if wanted is not None:
-        image = image.of_planes(*(slice(0, length) for length in image.full_shape[-2:]))
-    return _Task(image, layout, parts, noises, output)
-
-
-def _trimmed(task: _Task, fit: Any, args: argparse.Namespace) -> _Result:
-    """The pixels of one image, and what their overscan says."""
-    image = task.image
-    with files.reader.unpacked([image], max_size=args.max_size, tiles=len(image.shape) > 2):
-        files.reader.verify_checksum(image, args.checksum)
-        planes = image.planes()
-        raw = (files.reader.read_pixels(plane).reshape(image.shape[-2:]) for plane in planes)
-        found, measured = pixels.overscan.trim(raw, len(planes), task.layout.shape, task.parts, fit)
-    found = found.reshape(*image.shape[:-2], *task.layout.shape)
-    if not args.uncertainty:
-        return _Result(found, None, measured)
-    noises = task.noises or [each.scatter * part.gain for each, part in zip(measured, task.parts, strict=True)]
-    return _Result(found, pixels.noise.of_amplifiers(found, [part.place for part in task.parts], noises), measured)
-
-
-def _parts(
-    task: _Task, result: _Result, fit: Any, args: argparse.Namespace, cards: Sequence[tuple[str, Any]]
-) -> list[Any]:
-    """The images of the output file with their headers."""
-    header = _header(task, result, fit, args)
-    for key, content in cards:
-        header[key] = content
-    pictures = {'': result.pixels}
-    if args.uncertainty:
-        pictures |= {'UNCERT': result.uncertainty, 'MASK': pixels.noise.missing(result.pixels)}
-    pictures = {name: pixels.orientation.turned(each, args.flip, args.rotate) for name, each in pictures.items()}
-    if args.dtype is not None:
-        with refusing(f'--dtype {args.dtype}', task.output):
-            pictures[''] = pixels.arithmetic.as_type(pictures[''], args.dtype)
-    heads = [header, *(files.provenance.map_header(name, header, _TEXTS[name]) for name in pictures if name)]
-    return list(zip(pictures.values(), heads, strict=True))
-
-
-def _header(task: _Task, result: _Result, fit: Any, args: argparse.Namespace) -> Any:
-    image, layout, only_cut = task.image, task.layout, args.section is not None
-    header = files.trimming.trimmed_header(image, layout.window, [image.name, *_words(task, args, result.measured)])
-    windows = [part.strip and part.strip.window for part in task.parts]
-    if not only_cut:
-        files.trimming.settle_sections(header, layout)
-        guard = args.guard or layout.guard
-        for card in files.trimming.overscan_cards(fit, guard, layout, windows, result.measured):
-            header[card[0]] = card[1:]
-    if args.gain:
-        names = [amplifier.name for amplifier in layout.amplifiers]
-        files.trimming.to_electrons(header, [part.gain for part in task.parts], args.gain, names)
-    if args.gain or result.measured:
-        files.trimming.drop_limits(header)
-    turn = files.turning.turn_of(args.flip, args.rotate)
-    files.turning.turn_header(header, turn, tuple(reversed(layout.shape)), image.path)
-    return header
-
-
-def _words(task: _Task, args: argparse.Namespace, measured: Sequence[Any] = ()) -> list[str]:
-    """What is done to an image, in words: a line for each amplifier, one for the rest."""
-    lines = [f'sections: {task.layout.source}']
-    for number, (amplifier, part) in enumerate(zip(task.layout.amplifiers, task.parts, strict=True)):
-        words = files.amplifiers.words_of(amplifier.data)
-        if part.strip is not None:
-            words += f' less {files.amplifiers.words_of(part.strip.window)}'
-        if measured:
-            words += f', level {measured[number].level:.6g}, scatter {measured[number].scatter:.4g}'
-        lines.append(words + (f', times {part.gain:g}' if args.gain else ''))
-    turned = [f'flip {args.flip}'] * (args.flip is not None) + [f'rotate {args.rotate}'] * (args.rotate is not None)
-    return lines + [', '.join(turned)] * bool(turned)
-
-
-def _report(task: _Task, result: _Result, args: argparse.Namespace, job: cli.Job) -> None:
-    for line in _words(task, args, result.measured):
-        job.detail(f'{task.output}: {line}')
-    lines = sum(map(pixels.overscan.lines_without, result.measured))
-    if lines:
-        job.say(f'{task.output}: {lines} rows or columns have no good overscan pixel: NaN')
-    drifts = [f'{each.drift:.3g}' for each in result.measured if each.drift > each.scatter]
-    if drifts:
-        job.say(f'{task.output}: the overscan drifts by {" and ".join(drifts)} adu: --fit row or a curve follows it')
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -8,7 +8,9 @@ __all__ = [
     'calibrated',
     'cards',
     'checksum',
+    'comparing',
     'detector',
+    'expression',
     'grouping',
     'hdus',
     'header',
@@ -18,8 +20,10 @@ __all__ = [
     'masks',
     'naming',
     'nights',
+    'oddheader',
     'output',
     'pairs',
+    'patterns',
     'perframe',
     'pictures',
     'placing',
@@ -34,6 +38,7 @@ __all__ = [
     'table',
     'trimming',
     'turning',
+    'where',
     'writer',
 ]
 

@@ -62,8 +62,9 @@ def legal_cards(header: Any, path: str) -> list[str]:
     cards, odd, seen = [], [], set()
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')  # what astropy would say, the warning below says in one line
-        for card in map(_as_it_stands, header.cards):
-            if headers.is_structural(card.keyword) or card.keyword == 'DATE':
+        for card in map(as_it_stands, header.cards):
+            # A record-valued card (CRPIX1 = 'F: 1.0') is CRPIX1.F to astropy, and CRPIX1 to all others.
+            if headers.is_structural(card.keyword.partition('.')[0]) or card.keyword == 'DATE':
                 continue
             legal = _legal(card)
             if legal is None:
@@ -84,7 +85,19 @@ def legal_cards(header: Any, path: str) -> list[str]:
     return [card.text for card in cards]
 
 
-def _as_it_stands(card: PlainCard | fits.Card) -> PlainCard:
+def as_it_stands(card: PlainCard | fits.Card) -> PlainCard:
+    """A card with its text as it is in its file.
+
+    Parameters
+    ----------
+    card : PlainCard or Card
+        Any card.
+
+    Returns
+    -------
+    PlainCard
+        Its keyword, and its text, which may break the standard.
+    """
     return card if isinstance(card, PlainCard) else PlainCard(_key(card), _text(card))
 
 
@@ -136,8 +149,10 @@ def _legal(card: PlainCard) -> PlainCard | None:
     key, text = card
     try:
         if key in _COMMENTARY:
-            return PlainCard(key, _printable(text)) if text[:8].rstrip() in _COMMENTARY else None
-        if not _well_formed(text):
+            return PlainCard(key, _printable(text)) if text[:8].rstrip(' ') in _COMMENTARY else None
+        if '.' in key and (_NUMBER.match(key.partition('.')[0]) or _OF_TABLES.match(key)):
+            return None
+        if not is_well_formed(text):
             found = fits.Card.fromstring(_with_indicator(_printable(text)))
             content = found.value  # before its text is asked for, which would be put right
             undefined = isinstance(content, fits.card.Undefined)
@@ -152,10 +167,10 @@ def _repaired(card: PlainCard, content: Any) -> PlainCard | None:
     fitted = _fitted(key, content)
     if fitted is None and (_TYPED.match(key) or card.value is not None):
         return None
-    if fitted is content and _well_formed(card.text):
+    if fitted is content and is_well_formed(card.text):
         return card
     made = card_text(key, fitted, card.comment)
-    return PlainCard(key, made) if _well_formed(made) else None
+    return PlainCard(key, made) if is_well_formed(made) else None
 
 
 def _printable(text: str) -> str:
@@ -175,8 +190,19 @@ def _is_finite(content: Any) -> bool:
     return not isinstance(content, float) or math.isfinite(content)
 
 
-def _well_formed(text: str) -> bool:
-    """Whether a card, with those that continue it, is as the standard wants it."""
+def is_well_formed(text: str) -> bool:
+    """Whether a card, with those that continue it, is as the standard wants it.
+
+    Parameters
+    ----------
+    text : str
+        The card, of 80 characters or a multiple of it.
+
+    Returns
+    -------
+    bool
+        False for an odd keyword, value or comment; what the value should be is not looked at.
+    """
     first, *rest = (text[start : start + 80] for start in range(0, len(text), 80))
     form = _HIERARCH if first.startswith('HIERARCH ') else _CARD
     return form.match(first) is not None and all(_CONTINUED.match(line) for line in rest)

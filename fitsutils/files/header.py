@@ -43,7 +43,8 @@ _JD_OF_MJD = 2400000.5
 _MOST_DAYS = 2e6  # of a Modified Julian Date: the year 7334
 _DAY_KEYS = (('MJD-OBS', 0.0), ('MJD-BEG', 0.0), ('MJD', 0.0), ('JD', _JD_OF_MJD), ('JD-OBS', _JD_OF_MJD))
 MEAN_START_KEYS = ('NCOMBINE', 'DATE-AVG', 'MJD-AVG', 'CMBMETH')  # what `mean_start` reads beside dates and EXPTIME
-_WHOLE = re.compile(r'[+-]?\d+')
+_WHOLE = re.compile(r'[+-]?\d+', re.ASCII)
+_LONGEST_WHOLE = 300  # digits beyond those of a float are no number that a header means
 
 # Keywords that differ between frames by mistake more often than on purpose, and by how much they may.
 _SHOULD_AGREE: tuple[tuple[str, float], ...] = (
@@ -199,23 +200,51 @@ def order(columns: Sequence[Sequence[Any]], falling: Sequence[bool] = (), *, mis
 
 def _comparable(column: Sequence[Any]) -> list[Any]:
     """Values of one keyword in one type; None stays None."""
-    for reading in (_exact_number, _moment):
+    for reading in (exact_number, moment_of):
         values = [None if found is None else reading(found) for found in column]
         if all((found is None) == (read is None) for found, read in zip(column, values, strict=True)):
             return values
     return [None if found is None else str(found) for found in column]
 
 
-def _exact_number(found: Any) -> int | float | None:
-    """A number as it is: an integer of many digits is not rounded to a float."""
+def exact_number(found: Any) -> int | float | None:
+    """A header value as a number, an integer of many digits not rounded to a float.
+
+    Parameters
+    ----------
+    found : Any
+        What `value` gave.
+
+    Returns
+    -------
+    int, float or None
+        None when it is not a finite number; text that reads as one counts.
+
+    Examples
+    --------
+    >>> exact_number('9007199254740993'), exact_number(2.5), exact_number('V')
+    (9007199254740993, 2.5, None)
+    """
     if isinstance(found, int):
         return int(found)
-    if isinstance(found, str) and _WHOLE.fullmatch(found.strip()):
+    if isinstance(found, str) and len(found) < _LONGEST_WHOLE and _WHOLE.fullmatch(found.strip()):
         return int(found)
     return as_number(found)
 
 
-def _moment(found: Any) -> datetime.datetime | None:
+def moment_of(found: Any) -> datetime.datetime | None:
+    """A header value as a date.
+
+    Parameters
+    ----------
+    found : Any
+        What `value` or `sort_value` gave.
+
+    Returns
+    -------
+    datetime or None
+        UTC without a time zone; None when it is no date.
+    """
     if isinstance(found, datetime.datetime):
         return found
     return parse_date(found) if isinstance(found, str) else None
@@ -713,16 +742,16 @@ def cut_to(header: fits.Header, slices: Sequence[slice]) -> None:
     """
     starts = [part.start for part in reversed(slices)]
     for axis, start in enumerate(starts, 1):
-        for key in [key for key in header if re.fullmatch(rf'CRPIX{axis}[A-Z]?', key)]:
+        for key in [key for key in dict.fromkeys(header) if re.fullmatch(rf'CRPIX{axis}[A-Z]?', key)]:
             if (place := as_number(value(header, key))) is not None:
                 header[key] = place - start
         # The logical-to-physical shift of IRAF: logical = LTM physical + LTV.
         before = as_number(value(header, f'LTV{axis}'))
         if start or before is not None:
             header[f'LTV{axis}'] = (before or 0.0) - start
-    for key in [key for key in header if is_on_detector(key)]:
+    for key in [key for key in dict.fromkeys(header) if is_on_detector(key)]:
         _cut_on_detector(header, key, slices)
-    for key in [key for key in header if is_section(key)]:
+    for key in [key for key in dict.fromkeys(header) if is_section(key)]:
         _cut_section(header, key, slices)
 
 

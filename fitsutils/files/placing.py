@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from fitsutils.errors import Failure, warn
 from fitsutils.files import header as headers
 from fitsutils.files import perframe
-from fitsutils.files.library import fits
+from fitsutils.files.library import fits, load
 
 if TYPE_CHECKING:  # astropy.wcs takes longer to load than most commands take
     from astropy.wcs import WCS
@@ -161,7 +161,7 @@ class _Grid:
 
     def offsets_to(self, other: _Grid, points: Sequence[tuple[float, float]]) -> NDArray[np.float64]:
         """What must be added to pixels (x, y), from 0, to come to those of the other grid; NaN where there are none."""
-        from astropy import wcs
+        wcs = load('astropy.wcs')
 
         own = np.array(points, 'f8')
         whole = own + self._start
@@ -181,7 +181,7 @@ class _Grid:
 
 def _wcs(image: Any) -> WCS:
     """The WCS of an image's two axes."""
-    from astropy import wcs
+    wcs = load('astropy.wcs')
 
     header = image.header
     image.forget_header()
@@ -205,8 +205,7 @@ def _wcs(image: Any) -> WCS:
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
     """Keep astropy from telling what it puts right in a WCS; it would do so on standard output."""
-    from astropy import log
-
+    log = load('astropy').log
     level = log.level
     try:
         log.setLevel('CRITICAL')

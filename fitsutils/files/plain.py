@@ -19,7 +19,7 @@ from fitsutils.files import keywords
 from fitsutils.files.library import fits
 
 CARD = 80
-_COMMENTARY = ('', 'COMMENT', 'HISTORY')
+COMMENTARY = ('', 'COMMENT', 'HISTORY')
 _KEYWORD = re.compile(r'[A-Z0-9_-]{1,8}\Z')
 _PRINTABLE = re.compile(r'[ -~]*\Z')
 _WIDE = CARD - 8  # characters behind the keyword of a commentary card
@@ -84,7 +84,7 @@ def card_text(keyword: str, value: Any, comment: str = '') -> str:
     word = _value_text(value)
     text = f'{keyword:8}= {word}' + (f' / {comment}' if comment.rstrip() else '')
     simple = _KEYWORD.match(keyword) and len(word) <= CARD - 10 and _PRINTABLE.match(text)
-    if not simple or keyword in _COMMENTARY:
+    if not simple or keyword in COMMENTARY:
         with warnings.catch_warnings():
             warnings.simplefilter('ignore')
             return str(fits.Card(keyword, value, comment))
@@ -120,7 +120,7 @@ def _card(text: str) -> PlainCard:
 
 
 def _content(card: PlainCard) -> Any:
-    if card.keyword in _COMMENTARY:
+    if card.keyword in COMMENTARY:
         return card.text[8:].rstrip()
     try:
         return keywords.plain_value(card.text[8:])
@@ -130,7 +130,7 @@ def _content(card: PlainCard) -> Any:
 
 
 def _comment(card: PlainCard) -> str:
-    if card.keyword in _COMMENTARY:
+    if card.keyword in COMMENTARY:
         return ''
     try:
         return keywords.plain_comment(card.text[8:])
@@ -210,7 +210,7 @@ class PlainHeader:
         place = self._place(key)
         if place is None:
             return default
-        if key.upper() in _COMMENTARY:
+        if key.upper() in COMMENTARY:
             return ' '.join(card.value for card in self._cards if card.keyword == key.upper())
         return self._cards[place].value
 
@@ -223,7 +223,7 @@ class PlainHeader:
         key = key.upper()
         content, comment = value if isinstance(value, tuple) else (value, None)
         place = self._place(key)
-        if key in _COMMENTARY:
+        if key in COMMENTARY:
             self._add_commentary(key, content)
         elif place is None:
             self.append(card_text(key, content, comment or ''))
@@ -287,7 +287,7 @@ class PlainHeader:
         """Whether a new card comes before another one at the end."""
         if not new.text.strip():
             return False
-        return other.keyword in _COMMENTARY if new.keyword not in _COMMENTARY else not other.text.strip()
+        return other.keyword in COMMENTARY if new.keyword not in COMMENTARY else not other.text.strip()
 
     def _insert(self, place: int, card: PlainCard, *, use_blank: bool = True) -> None:
         self._cards.insert(place, card)
@@ -296,7 +296,8 @@ class PlainHeader:
                 break
             self._cards.pop()
 
-    def _add_commentary(self, key: str, text: str) -> None:
+    def _add_commentary(self, key: str, text: Any) -> None:
+        text = str(text)
         last = max((place for place, card in enumerate(self._cards) if card.keyword == key), default=None)
         for start in range(0, max(len(text), 1), _WIDE):
             card = _card(f'{key:8}{text[start : start + _WIDE]:{_WIDE}}')

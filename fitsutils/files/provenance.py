@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fitsutils.files import cards, placing, plain
 from fitsutils.files import header as headers
-from fitsutils.files import placing, plain
 from fitsutils.files.library import fits
 
 _MOST_NUMBERED = 999  # IMCMBnnn has three digits
@@ -102,7 +102,7 @@ def combined_header(
         images), the method, EXPTIME as the combination means it, DATE-BEG, DATE-AVG, DATE-END and MJD-AVG.
     """
     header = images[0].header.copy()
-    for key in [key for key in header if _OLD.match(key)]:
+    for key in [key for key in dict.fromkeys(header) if _OLD.match(key)]:
         del header[key]
     if not images[0].is_whole:
         headers.cut_to(header, images[0].slices)
@@ -144,7 +144,8 @@ def _span(keywords: Any, seconds: float | None) -> _Span | None:
     if start is None:
         return None
     if headers.value(keywords, 'NCOMBINE') is not None:
-        moments = [headers.parse_date(headers.value(keywords, f'DATE-{key}')) for key in ('BEG', 'AVG', 'END')]
+        said = [headers.value(keywords, f'DATE-{key}') for key in ('BEG', 'AVG', 'END')]
+        moments = [headers.parse_date(text) if isinstance(text, str) else None for text in said]
         if all(moments):
             return tuple(moments)
     with contextlib.suppress(OverflowError):
@@ -257,7 +258,11 @@ def drop_axes(header: fits.Header, axes: int) -> None:
     axes : int
         How many axes are left.
     """
-    for key in [key for key in header if (found := _AXIS.match(key)) and max(map(int, found[1].split('_'))) > axes]:
+    for key in [
+        key
+        for key in dict.fromkeys(header)
+        if (found := _AXIS.match(key)) and max(map(int, found[1].split('_'))) > axes
+    ]:
         del header[key]
     count = headers.as_number(headers.value(header, 'WCSAXES'))
     if count is not None and count > axes:
@@ -329,7 +334,7 @@ def map_header(name: str, header: fits.Header | plain.PlainHeader, text: str | N
         out['BUNIT'] = unit
     if name == 'UNCERT':
         out['UTYPE'] = ('StdDevUncertainty', 'kind of uncertainty')
-    for card in header.cards:
-        if _WORLD.match(card.keyword):
+    for card in map(cards.as_it_stands, header.cards):
+        if _WORLD.match(card.keyword) and cards.is_well_formed(card.text):
             out.append(card)
     return out

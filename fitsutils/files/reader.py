@@ -519,7 +519,9 @@ def _any_header(image: Image) -> fits.Header:
         with hdus.named_errors(path), hdus.open_bytes(path) as file:
             image.check_unchanged(file.fileno())
             found, primary = hdus.choose(file, path, image.index)
-            return hdus.merged(hdus.image_header(path, found), primary, found.index)
+            from fitsutils.files.oddheader import OddHeader  # here, because it loads astropy
+
+            return OddHeader(hdus.merged(hdus.image_header(path, found), primary, found.index).cards)
 
 
 def read_pixels(image: Image, *, checksum: str = 'ignore', max_size: int = 2 * 10**10) -> NDArray:

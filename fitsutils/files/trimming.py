@@ -128,7 +128,7 @@ def trimmed_header(image: Any, window: Window, lines: Sequence[str]) -> fits.Hea
     header = image.header.copy()
     image.forget_header()
     headers.cut_to(header, (*image.slices[:-2], *window))
-    for key in [key for key in header if _OURS.match(key)]:
+    for key in [key for key in dict.fromkeys(header) if _OURS.match(key)]:
         del header[key]
     headers.add_history(header, 'img_trim', lines)
     return header
@@ -148,14 +148,14 @@ def settle_sections(header: fits.Header, layout: Layout) -> None:
         The amplifiers.
     """
     ny, nx = layout.shape
-    for key in [key for key in header if headers.is_on_detector(key)]:
+    for key in [key for key in dict.fromkeys(header) if headers.is_on_detector(key)]:
         ends = headers.section_ends(header, key)
         whole = key in ('CCDSEC', 'DETSEC')
         if not whole or (ends and not layout.is_whole and any(
             (last - first + 1) % size for (first, last), size in zip(ends, (nx, ny), strict=True)
         )):  # fmt: skip
             del header[key]
-    for key in [key for key in header if headers.is_section(key)]:
+    for key in [key for key in dict.fromkeys(header) if headers.is_section(key)]:
         del header[key]
     header['DATASEC'] = (f'[1:{nx},1:{ny}]', 'pixels without overscan')
     for key in _OVERSCAN_SIZES:

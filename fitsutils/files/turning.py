@@ -126,7 +126,7 @@ def turn_header(header: fits.Header, turn: Turn, size: tuple[int, int], path: st
         _turn_wcs(header, turn, size, letter)
     _turn_sip(header, turn)
     _turn_physical(header, turn, size)
-    for key in [key for key in header if headers.is_section(key)]:
+    for key in [key for key in dict.fromkeys(header) if headers.is_section(key)]:
         if (ends := headers.section_ends(header, key)) is not None:
             corners = [turn.moved(corner, size) for corner in zip(*ends, strict=True)]
             header[key] = '[{}:{},{}:{}]'.format(*(end for axis in zip(*corners, strict=True) for end in sorted(axis)))

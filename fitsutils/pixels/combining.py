@@ -457,7 +457,8 @@ class _Chunk:
         if recipe.carry:
             found['uncertainty'] = _carried(singles.variances, sample.kept_images().T, weights, recipe.method)
         if 'exptime' in recipe.maps:
-            found['exptime'] = sample.kept_images() @ np.asarray(self._frames.exposures, 'f8')
+            # Not a matrix product, whose rounding depends on how many pixels there are.
+            found['exptime'] = np.where(sample.kept_images(), self._frames.exposures, 0.0).sum(axis=1)
         out.rejected += int((sample.present - sample.count + below + above).sum())
         out.lost += int(np.count_nonzero(sample.count == 0))
         _store(out, singles.pixels, found)
@@ -471,10 +472,10 @@ def _carried(
         beside = 1.0 if weights is None else weights.reshape(len(variances), -1)
         terms = variances * beside * beside
         share = np.broadcast_to(beside, terms.shape) if kept is None else np.where(kept, beside, 0.0)
-        total = np.where(share != 0, terms, 0.0).sum(axis=0)
+        total, count = planes.total(list(np.where(share != 0, terms, 0.0))), planes.total(list(share))
         if method == 'sum':
             return np.where(share.any(axis=0), np.sqrt(total), np.nan)
-        return (_MEDIAN_TO_MEAN if method == 'median' else 1.0) * np.sqrt(total) / share.sum(axis=0)
+        return (_MEDIAN_TO_MEAN if method == 'median' else 1.0) * np.sqrt(total) / count
 
 
 def _store(out: Combined, pixels: NDArray[np.intp] | slice, found: dict[str, Any]) -> None:

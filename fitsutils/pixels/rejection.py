@@ -242,6 +242,7 @@ def may_reject(stack: NDArray, clip: Clip, noise: Noise | None = None) -> NDArra
         sure = (below <= squares * lowest) & (above <= squares * highest)
         # Beyond the range of float32, or next to 0, the screening does not count.
         sure &= (squares < np.finfo(kind).max / 4) & (squares > np.finfo(kind).tiny * 1e6)
+        sure &= min(clip.low, clip.high) > 0
     return ~(sure | (first == last))
 
 
@@ -249,8 +250,7 @@ def _scale(stack: NDArray, low: NDArray, half: NDArray, clip: Clip, noise: Noise
     """Square of the sigma that limits are multiples of, about."""
     kind = half.dtype
     if clip.kind == 'sigma':
-        away = _distances(stack, low, half)
-        total = np.einsum('ij,ij->j', away, away)
+        total = _sum_of_squares(_distances(stack, low, half))
         total /= kind.type(len(stack) - 1)
         return total
     if clip.kind == 'winsor':
@@ -293,11 +293,22 @@ def _winsorized_in_rows(away: NDArray) -> NDArray:
 def _deviation_in_rows(away: NDArray) -> NDArray:
     """Standard deviation with n - 1 of values whose mean is near 0, so that the difference of sums does no harm."""
     number = len(away)
-    mean = np.add.reduce(away, axis=0)
+    mean = away[0].copy()
+    for row in away[1:]:
+        mean += row
     mean /= away.dtype.type(number)
-    square = np.einsum('ij,ij->j', away, away)
+    square = _sum_of_squares(away)
     square -= mean * mean * away.dtype.type(number)
     return np.sqrt(np.maximum(square, 0) / away.dtype.type(number - 1))
+
+
+def _sum_of_squares(rows: NDArray) -> NDArray:
+    """Row by row: einsum rounds a pixel by how many others are beside it, and the answer must not depend on that."""
+    total, term = np.zeros_like(rows[0]), np.empty_like(rows[0])
+    for row in rows:
+        np.multiply(row, row, out=term)
+        total += term
+    return total
 
 
 def _distances(stack: NDArray, low: NDArray, half: NDArray) -> NDArray:
@@ -502,20 +513,27 @@ def _test(
         return _by_mad(values, low, high, centre, lambda: _test(values, low, high, centre, sigma, None, None))
     kept = inside(low, high, values.shape[1])
     away = np.where(kept, values - centre[:, None], 0.0)
+    factor = _factor(away)
+    away *= factor[:, None]
     if clip.kind == 'winsor':
-        return _by_distance(centre, _winsorized(away, kept, high - low))
-    return _by_sigma(centre, away, high - low)
+        return _by_distance(centre, _winsorized(away, kept, high - low), factor)
+    return _by_sigma(centre, away, high - low, factor)
 
 
-def _by_distance(centre: NDArray, sigma: NDArray) -> Test:
-    return lambda found, row, _rank, limit: np.abs(found - centre[row]) > limit * sigma[row]
+def _factor(away: NDArray) -> NDArray:
+    """A power of 2 that brings the largest distance near 1: it changes no digit and keeps the squares in range."""
+    largest = np.maximum(away.max(axis=1), -away.min(axis=1))
+    return np.ldexp(1.0, np.minimum(-np.frexp(largest)[1], 1000))
 
 
-def _by_sigma(centre: NDArray, away: NDArray, number: NDArray) -> Test:
+def _by_distance(centre: NDArray, sigma: NDArray, factor: NDArray | None = None) -> Test:
+    """The limit in sigmas; these are of distances times a factor, where there is one."""
+    scale = np.ones_like(centre) if factor is None else factor
+    return lambda found, row, _rank, limit: np.abs(found - centre[row]) * scale[row] > limit * sigma[row]
+
+
+def _by_sigma(centre: NDArray, away: NDArray, number: NDArray, factor: NDArray) -> Test:
     """The limit as squares, without a root or a quotient: exact for integers, where values often lie right on it."""
-    # A power of 2 that brings the largest distance near 1 changes no digit and keeps the squares in range.
-    factor = np.ldexp(1.0, -np.frexp(np.maximum(away.max(axis=1), -away.min(axis=1)))[1])
-    away = away * factor[:, None]
     total = np.einsum('ij,ij->i', away, away)
 
     def beyond(found: NDArray, row: NDArray, _rank: NDArray, limit: float) -> NDArray[np.bool_]:

@@ -1,0 +1,283 @@
+"""Raw images -> trimmed ones: where `files` and `pixels` meet for `img_trim`.
+
+`prepare` makes every refusal that needs no pixels; `trim` then works on one image at a time.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from numpy.typing import NDArray
+
+from fitsutils.errors import refusing
+from fitsutils.files import amplifiers, detector, provenance, reader, trimming, turning
+from fitsutils.pixels import noise, orientation, overscan
+
+KEYWORDS = (*detector.KEYWORDS, *trimming.KEYWORDS)
+FROM_OVERSCAN = 'overscan'  # the word for a read noise that is the scatter of the overscan
+_TEXTS = {'UNCERT': 'standard deviation of the pixels', 'MASK': '1 where a pixel has no value'}
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """How images are trimmed.
+
+    Attributes
+    ----------
+    fit : Fit
+        What is subtracted of each amplifier.
+    wanted : Wanted or None
+        Where options say that the sections are; None where an image is only cut.
+    guard : (int, int) or None
+        Columns or rows left out at the overscan's edges; None for the layout's own.
+    gain, rdnoise : sequence of str or None
+        Numbers or keywords, for all amplifiers or for each.
+    uncertainty : bool
+        Whether the standard deviations of the pixels are wanted.
+    flip : str or None
+        'x', 'y' or 'both'.
+    rotate : int or None
+        Degrees, counter-clockwise.
+    again : bool
+        Whether images may be trimmed, or in electrons, already.
+    max_size : int
+        Bytes that a compressed file may unpack to.
+    checksum : str
+        What a wrong checksum means.
+    """
+
+    fit: Any
+    wanted: Any = None
+    guard: tuple[int, int] | None = None
+    gain: Sequence[str] | None = None
+    rdnoise: Sequence[str] | None = None
+    uncertainty: bool = False
+    flip: str | None = None
+    rotate: int | None = None
+    again: bool = False
+    max_size: int = 2 * 10**10
+    checksum: str = 'warn'
+
+
+class Task(NamedTuple):
+    """One image that can be trimmed.
+
+    Attributes
+    ----------
+    image : Image
+        The image.
+    layout : Layout
+        Where its amplifiers lie.
+    parts : list of Part
+        What each amplifier reads.
+    noises : list of float
+        Read noise of each in electrons, where it is given.
+    """
+
+    image: Any
+    layout: Any
+    parts: list[Any]
+    noises: list[float]
+
+
+class Result(NamedTuple):
+    """A trimmed image.
+
+    Attributes
+    ----------
+    pixels : ndarray
+        Of the joined image, ``(..., ny, nx)``, float32 or float64; counts or electrons.
+    uncertainty : ndarray or None
+        Its standard deviations, of the same shape.
+    measured : list
+        What the overscan of each amplifier gave.
+    """
+
+    pixels: NDArray
+    uncertainty: NDArray | None
+    measured: list[Any]
+
+
+def prepare(image: Any, settings: Settings) -> Task:
+    """Make all refusals that need no pixels, and find where the amplifiers of an image lie.
+
+    Parameters
+    ----------
+    image : Image
+        The image, opened with `KEYWORDS`.
+    settings : Settings
+        How it is to be trimmed.
+
+    Returns
+    -------
+    Task
+        Ready to be trimmed.
+
+    Raises
+    ------
+    Failure
+        When the image is trimmed already, nothing tells its sections, or they make no sense.
+    """
+    wanted = settings.wanted
+    if not settings.again and wanted is not None:
+        trimming.refuse_trimmed(image)
+    if not settings.again and settings.gain:
+        trimming.refuse_electrons(image)
+    layout = detector.cut_layout(image) if wanted is None else detector.find_layout(image, wanted)
+    names = [amplifier.name for amplifier in layout.amplifiers]
+    gains = trimming.numbers_for(settings.gain or ['1'], names, image, '--gain', zero=False)
+    noises = []
+    if settings.rdnoise not in (None, [FROM_OVERSCAN]):
+        noises = trimming.numbers_for(settings.rdnoise, names, image, '--rdnoise')
+    with refusing(layout.source, image.path):
+        parts = [_part(*pair, layout, settings) for pair in zip(layout.amplifiers, gains, strict=True)]
+    if wanted is not None:
+        image = image.of_planes(*(slice(0, length) for length in image.full_shape[-2:]))
+    return Task(image, layout, parts, noises)
+
+
+def _part(amplifier: Any, gain: float, layout: Any, settings: Settings) -> Any:
+    guard = settings.guard or layout.guard
+    strip = amplifier.bias and overscan.strip_beside(amplifier.data, amplifier.bias, settings.fit, guard)
+    data = amplifier.data if settings.wanted is not None else amplifier.place  # of the part that is read
+    return overscan.Part(data, amplifier.place, strip, gain)
+
+
+def trim(task: Task, settings: Settings) -> Result:
+    """Take the overscan off one image.
+
+    Parameters
+    ----------
+    task : Task
+        What `prepare` gave.
+    settings : Settings
+        The same.
+
+    Returns
+    -------
+    Result
+        The pixels of the image, and what its overscan says.
+
+    Raises
+    ------
+    Failure
+        When the file can't be read, or its overscan says nothing.
+    """
+    image = task.image
+    with (
+        refusing(task.layout.source, image.path),
+        reader.unpacked([image], max_size=settings.max_size, tiles=len(image.shape) > 2),
+    ):
+        reader.verify_checksum(image, settings.checksum)
+        planes = image.planes()
+        raw = (reader.read_pixels(plane).reshape(image.shape[-2:]) for plane in planes)
+        found, measured = overscan.trim(raw, len(planes), task.layout.shape, task.parts, settings.fit)
+    found = found.reshape(*image.shape[:-2], *task.layout.shape)
+    if not settings.uncertainty:
+        return Result(found, None, measured)
+    noises = task.noises or [each.scatter * part.gain for each, part in zip(measured, task.parts, strict=True)]
+    return Result(found, noise.of_amplifiers(found, [part.place for part in task.parts], noises), measured)
+
+
+def pictures(
+    task: Task, result: Result, settings: Settings, cards: Sequence[tuple[str, Any]] = ()
+) -> list[tuple[NDArray, Any]]:
+    """The images of the output file with their headers.
+
+    Parameters
+    ----------
+    task : Task
+        The image that was trimmed.
+    result : Result
+        What became of it.
+    settings : Settings
+        How.
+    cards : sequence of (str, value)
+        What ``--set`` asks for.
+
+    Returns
+    -------
+    list of (ndarray, Header)
+        The image, flipped and rotated; UNCERT and MASK where they are wanted.
+    """
+    header = _header(task, result, settings)
+    for key, content in cards:
+        header[key] = content
+    images = {'': result.pixels}
+    if result.uncertainty is not None:
+        images |= {'UNCERT': result.uncertainty, 'MASK': noise.missing(result.pixels)}
+    heads = [header, *(provenance.map_header(name, header, _TEXTS[name]) for name in images if name)]
+    turned = [orientation.turned(each, settings.flip, settings.rotate) for each in images.values()]
+    return list(zip(turned, heads, strict=True))
+
+
+def _header(task: Task, result: Result, settings: Settings) -> Any:
+    image, layout = task.image, task.layout
+    lines = [image.name, *words(task, settings, result.measured)]
+    header = trimming.trimmed_header(image, layout.window, lines)
+    if settings.wanted is not None:
+        trimming.settle_sections(header, layout)
+        windows = [part.strip and part.strip.window for part in task.parts]
+        guard = settings.guard or layout.guard
+        for card in trimming.overscan_cards(settings.fit, guard, layout, windows, result.measured):
+            header[card[0]] = card[1:]
+    if settings.gain:
+        names = [amplifier.name for amplifier in layout.amplifiers]
+        trimming.to_electrons(header, [part.gain for part in task.parts], settings.gain, names)
+    if settings.gain or result.measured:
+        trimming.drop_limits(header)
+    turn = turning.turn_of(settings.flip, settings.rotate)
+    turning.turn_header(header, turn, tuple(reversed(layout.shape)), image.path)
+    return header
+
+
+def words(task: Task, settings: Settings, measured: Sequence[Any] = ()) -> list[str]:
+    """What is done to an image, in words.
+
+    Parameters
+    ----------
+    task : Task
+        The image.
+    settings : Settings
+        How it is trimmed.
+    measured : sequence
+        What its overscans gave, once that is known.
+
+    Returns
+    -------
+    list of str
+        A line for each amplifier, one for the rest.
+    """
+    lines = [f'sections: {task.layout.source}']
+    for number, (amplifier, part) in enumerate(zip(task.layout.amplifiers, task.parts, strict=True)):
+        line = amplifiers.words_of(amplifier.data)
+        if part.strip is not None:
+            line += f' less {amplifiers.words_of(part.strip.window)}'
+        if measured:
+            line += f', level {measured[number].level:.6g}, scatter {measured[number].scatter:.4g}'
+        lines.append(line + (f', times {part.gain:g}' if settings.gain else ''))
+    turned = [
+        f'{what} {how}' for what, how in (('flip', settings.flip), ('rotate', settings.rotate)) if how is not None
+    ]
+    return lines + [', '.join(turned)] * bool(turned)
+
+
+def remarks(result: Result) -> list[str]:
+    """What a user should know of a trimmed image.
+
+    Parameters
+    ----------
+    result : Result
+        The image.
+
+    Returns
+    -------
+    list of str
+        A line for overscans without good pixels, one for those that drift.
+    """
+    lines = sum(map(overscan.lines_without, result.measured))
+    found = [f'{lines} rows or columns have no good overscan pixel: NaN'] if lines else []
+    drifts = [f'{each.drift:.3g}' for each in result.measured if each.drift > each.scatter]
+    if drifts:
+        found.append(f'the overscan drifts by {" and ".join(drifts)} adu: --fit row or a curve follows it')
+    return found
