@@ -17,6 +17,8 @@ __all__ = [
     'inputs',
     'keywords',
     'library',
+    'lists',
+    'makefile',
     'masks',
     'naming',
     'nights',

@@ -7,12 +7,12 @@ apart are not less than an hour apart.
 import bisect
 import datetime
 import functools
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 from fitsutils.files import header as headers
+from fitsutils.files.comparing import comparable
 
 Side = Literal['any', 'before', 'after']
 _DAY = datetime.timedelta(days=1)
@@ -51,33 +51,6 @@ class Frame:
     def mjd(self) -> float | None:
         """Start of the exposure as MJD."""
         return None if self.start is None else headers.mjd(self.start)
-
-
-def comparable(found: Any) -> int | float | str | None:
-    """A header value in the form in which signatures compare it.
-
-    Parameters
-    ----------
-    found : Any
-        The value.
-
-    Returns
-    -------
-    int, float, str or None
-        Numbers, also those that stand there as text, are numbers; texts have no spaces around them; a logical is T or
-        F; what is missing, blank or NaN is None.
-
-    Examples
-    --------
-    >>> [comparable(found) for found in (1.0, ' 1', 'FILT- 3 ', True, '', float('nan'))]
-    [1.0, 1, 'FILT- 3', 'T', None, None]
-    """
-    if isinstance(found, bool):
-        return 'T' if found else 'F'
-    if found is None or (isinstance(found, float) and math.isnan(found)):
-        return None
-    number = headers.exact_number(found)
-    return (str(found).strip() or None) if number is None else number
 
 
 def groups(
@@ -302,3 +275,39 @@ def differing(frame: Frame, other: Frame) -> list[int]:
     """
     pairs = enumerate(zip(frame.signature, other.signature, strict=True))
     return [place for place, (one, another) in pairs if one is None or one != another]
+
+
+def why_not(frame: Frame, match: Match, names: Sequence[str]) -> str:
+    """Why a frame has no master.
+
+    Parameters
+    ----------
+    frame : Frame
+        The frame.
+    match : Match
+        What `Masters.nearest` found.
+    names : sequence of str
+        What the signature's values are called.
+
+    Returns
+    -------
+    str
+        Words for the user.
+    """
+    if match.status == 'undated':
+        return 'it has no master: its header has no date'
+    if match.nearest is None:
+        return 'it has no master: there is none but images without a date, and itself'
+    if match.status == 'far':
+        days = days_between(frame.start, match.nearest.start)
+        return f'no master is near enough, or on the side asked for: the nearest, {match.nearest.name}, is {days:+.6g} days off'
+    missing = [names[place] for place, found in enumerate(frame.signature) if found is None]
+    if missing:
+        return f'it has no master: {", ".join(missing)} is missing, and a master must agree in it'
+    places = differing(frame, match.nearest)
+    texts = [f'{names[place]} is {_shown(frame.values[place])}, not {_shown(match.nearest.values[place])}' for place in places]
+    return f'no master has its signature; {match.nearest.name} is closest: {", ".join(texts)}'
+
+
+def _shown(found: Any) -> str:
+    return 'missing' if comparable(found) is None else str(found).strip()

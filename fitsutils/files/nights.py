@@ -3,9 +3,12 @@
 import datetime
 import math
 import re
+from collections.abc import Sequence
 from typing import Any
 
+from fitsutils.errors import warn
 from fitsutils.files import header as headers
+from fitsutils.files.grouping import Frame
 
 # Keywords whose sign is known to count eastwards. LONGITUD is none: some cameras write degrees west in it, some radians.
 _EAST = ('OBSGEO-L', 'SITELONG')
@@ -13,6 +16,7 @@ _GEOCENTRIC = ('OBSGEO-X', 'OBSGEO-Y')
 KEYWORDS = (*_EAST, *_GEOCENTRIC)
 _SEXAGESIMAL = re.compile(r'([+-]?)(\d{1,3})[:\s]\s*(\d\d?)(?:[:\s]\s*(\d\d?(?:\.\d*)?))?\Z', re.ASCII)
 _DEGREES_A_DAY = 360.0
+_BY_DAY = datetime.timedelta(hours=3)  # that a camera pauses at least between the calibrations of two nights
 
 
 def site_longitude(header: Any) -> float | None:
@@ -78,3 +82,23 @@ def night_of(moment: datetime.datetime, longitude: float = 0.0) -> datetime.date
     """
     local = datetime.timedelta(days=longitude / _DEGREES_A_DAY)
     return (moment + local - datetime.timedelta(hours=12)).date()
+
+
+def warn_of_cuts(frames: Sequence[Frame]) -> None:
+    """Warn where the noon that parts two nights seems to fall into one.
+
+    Parameters
+    ----------
+    frames : sequence of Frame
+        The frames; those with a night also have a time.
+    """
+    row = sorted((frame for frame in frames if frame.night is not None), key=lambda frame: frame.start)
+    cuts = [pair for pair in zip(row, row[1:], strict=False) if pair[0].night != pair[1].night]
+    closest = min(cuts, key=lambda pair: pair[1].start - pair[0].start, default=None)
+    if closest is not None and closest[1].start - closest[0].start < _BY_DAY:
+        minutes = (closest[1].start - closest[0].start) / datetime.timedelta(minutes=1)
+        one, other = (frame.name for frame in closest)
+        warn(
+            f'noon falls between {one} and {other}, {minutes:.3g} minutes later: they count as two nights; '
+            '--longitude says where the telescope is'
+        )
