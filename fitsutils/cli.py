@@ -216,6 +216,8 @@ _SHARED: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
         'help': 'the same for a cube'}),
     'section': (('--section',), {'metavar': '[X1:X2,Y1:Y2]',
         'help': 'region in FITS terms: one-based, both ends included'}),
+    'where': (('--where',), {'metavar': 'EXPR',
+        'help': "take only the images for which this holds: \"FILTER in ('B', 'V') and 5 <= EXPTIME < 60\""}),
     'checksum': (('--checksum',), {'choices': ('warn', 'error', 'ignore'), 'default': 'warn',
         'help': 'what a wrong CHECKSUM or DATASUM of an input means (default: warn)'}),
     'max-size': (('--max-size',), {'metavar': 'SIZE', 'type': size, 'default': 2 * 10**10,
@@ -672,13 +674,15 @@ def _spoken_warnings(prog: str) -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter('always', FileWarning)
 
+        said: set[str] = set()
+
         def show(message: Warning | str, *_: object, **__: object) -> None:
-            complain(
-                prog,
-                f'warning: {message}'
-                if isinstance(message, FileWarning)
-                else f'warning: {type(message).__name__}: {message}',
-            )
+            text = f'warning: {message}'
+            if not isinstance(message, FileWarning):
+                text = f'warning: {type(message).__name__}: {message}'
+            if text not in said:
+                said.add(text)
+                complain(prog, text)
 
         warnings.showwarning = show
         yield

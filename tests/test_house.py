@@ -19,11 +19,15 @@ COMMANDS = sorted(path.stem for path in (PACKAGE / 'commands').glob('*.py') if p
 FLOORS = ('commands', 'files', 'pixels', 'plots')
 # Which parts of the package a floor may import besides itself.
 ALLOWED = {
-    'commands': {'cli', 'errors', 'files', 'pixels', 'plots', 'stacking', 'darks', 'darkrates', 'operations', 'trims'},
+    'commands': {
+        'cli', 'errors', 'files', 'pixels', 'plots', 'stacking', 'darks', 'darkrates', 'frames', 'operations', 'selection', 'trims',
+    },  # fmt: skip
     'stacking': {'cli', 'errors', 'files', 'pixels'},
     'darks': {'errors', 'files', 'pixels'},
     'operations': {'errors', 'files', 'pixels'},
     'trims': {'errors', 'files', 'pixels'},
+    'selection': {'errors', 'files', 'pixels'},
+    'frames': {'errors', 'files', 'selection'},
     'darkrates': {'cli', 'darks', 'errors', 'files', 'pixels'},
     'files': {'errors'},
     'pixels': set(),
@@ -41,6 +45,8 @@ FOREIGN = {
     'darks': {'numpy'},
     'operations': {'numpy'},
     'trims': {'numpy'},
+    'selection': set(),
+    'frames': set(),
     'darkrates': {'numpy'},
     'cli': set(),
     'errors': set(),

@@ -7,6 +7,7 @@ __all__ = [
     'amplifiers',
     'calibrated',
     'cards',
+    'checks',
     'checksum',
     'comparing',
     'detector',

@@ -176,6 +176,30 @@ def _date_arithmetic(first: Value, sign: str, second: Value) -> float | datetime
     return None
 
 
+def comparable(found: Any) -> int | float | str | None:
+    """A value in the form in which equal ones are put together.
+
+    Parameters
+    ----------
+    found : Any
+        What a header or a statistic gave.
+
+    Returns
+    -------
+    int, float, str or None
+        Numbers, also those that stand there as text, are numbers; texts have no spaces around them; a logical
+        is T or F; what is missing, blank or NaN is None.
+
+    Examples
+    --------
+    >>> [comparable(found) for found in (1.0, ' 1', 'FILT- 3 ', True, '', float('nan'))]
+    [1.0, 1, 'FILT- 3', 'T', None, None]
+    """
+    value = bare(found)
+    as_number = number(value)
+    return as_number if value is None or as_number is not None else as_text(value)
+
+
 def as_text(found: Value) -> str:
     """A value as a pattern sees it: T and F for logical values, a date as FITS writes it.
 

@@ -340,6 +340,14 @@ class Expression:
         """The keywords whose values count: those that it only asks ``has()`` of left out."""
         return frozenset(node.key for node in self.root.walk() if isinstance(node, Keyword))
 
+    @functools.cached_property
+    def possible_texts(self) -> frozenset[str]:
+        """The keywords that stand where a text without its quotes would: behind a comparison sign or in a list."""
+        behind = [
+            node for each in self.root.walk() if isinstance(each, (Comparison, Membership)) for node in [*each][1:]
+        ]
+        return frozenset(node.key for node in behind if isinstance(node, Keyword))
+
     @property
     def statistics(self) -> frozenset[str]:
         """The statistics that it looks up, as `pixels.stats` names them."""

@@ -28,6 +28,7 @@ ALIASES: dict[str, tuple[str, ...]] = {
     'AIRMASS': ('AIRMASS', 'SECZ', 'AMSTART'),
     'RA': ('RA', 'OBJCTRA', 'TELRA', 'CRVAL1'),
     'DEC': ('DEC', 'OBJCTDEC', 'TELDEC', 'CRVAL2'),
+    'ROBUSTSTD': ('ROBUSTSD', 'ROBUSTSTD'),
 }
 
 _DATE_KEYS = ('DATE-OBS', 'DATE-BEG', 'DATEOBS', 'DATE_OBS', 'UTDATE', 'DATE-UTC')
@@ -45,6 +46,9 @@ _DAY_KEYS = (('MJD-OBS', 0.0), ('MJD-BEG', 0.0), ('MJD', 0.0), ('JD', _JD_OF_MJD
 MEAN_START_KEYS = ('NCOMBINE', 'DATE-AVG', 'MJD-AVG', 'CMBMETH')  # what `mean_start` reads beside dates and EXPTIME
 _WHOLE = re.compile(r'[+-]?\d+', re.ASCII)
 _LONGEST_WHOLE = 300  # digits beyond those of a float are no number that a header means
+
+_FLAT = re.compile(r'FLAT|TWILIGHT', re.IGNORECASE)
+_NO_FLAT = re.compile(r'DARK|BIAS', re.IGNORECASE)  # the dark of a flat, and the like
 
 # Keywords that differ between frames by mistake more often than on purpose, and by how much they may.
 _SHOULD_AGREE: tuple[tuple[str, float], ...] = (
@@ -145,6 +149,23 @@ def keywords_behind(key: str) -> tuple[str, ...]:
     return ALIASES.get(key, (key,))
 
 
+def is_flat(header: fits.Header) -> bool:
+    """Whether a frame says of itself that it is a flat.
+
+    Parameters
+    ----------
+    header : Header
+        Any header.
+
+    Returns
+    -------
+    bool
+        True for an IMAGETYP such as 'flat', 'Dome Flat', 'twilight' or 'MASTER FLAT', not for 'Flat Dark'.
+    """
+    kind = str(lookup(header, 'IMAGETYP') or '')
+    return bool(_FLAT.search(kind)) and not _NO_FLAT.search(kind)
+
+
 def sort_value(header: fits.Header, key: str) -> Any:
     """What an image is sorted by.
 
@@ -191,15 +212,31 @@ def order(columns: Sequence[Sequence[Any]], falling: Sequence[bool] = (), *, mis
     rows = list(range(len(columns[0]))) if columns else []
     falls = list(falling) or [False] * len(columns)
     for column, fall in reversed(list(zip(columns, falls, strict=True))):
-        values = _comparable(column)
+        values = of_one_type(column)
         there = sorted((row for row in rows if values[row] is not None), key=values.__getitem__, reverse=fall)
         gone = [row for row in rows if values[row] is None]
         rows = gone + there if missing_first else there + gone
     return rows
 
 
-def _comparable(column: Sequence[Any]) -> list[Any]:
-    """Values of one keyword in one type; None stays None."""
+def of_one_type(column: Sequence[Any]) -> list[Any]:
+    """Values of one keyword in one type: numbers or dates where all of them are, else text.
+
+    Parameters
+    ----------
+    column : sequence
+        What `lookup` gave of each image; None is missing.
+
+    Returns
+    -------
+    list of int, float, datetime or str
+        None stays None.
+
+    Examples
+    --------
+    >>> of_one_type([' 60', 2.5, None]), of_one_type(['60', 'B'])
+    ([60, 2.5, None], ['60', 'B'])
+    """
     for reading in (exact_number, moment_of):
         values = [None if found is None else reading(found) for found in column]
         if all((found is None) == (read is None) for found, read in zip(column, values, strict=True)):
@@ -888,7 +925,8 @@ def warn_of_differences(
             warn(f'{key} differs: {found[0][0]!s} in {found[0][1]}, {odd[0]!s} in {odd[1]}')
 
 
-# Names that filabres' users know; the others are the statistic's own name.
+# Names that filabres' users know; the others are the statistic's own name. filabres' ROBUSTSTD stands in its databases
+# only: it is a letter too long for a FITS keyword, and loses one here.
 _STATISTIC_KEYS = {'num': 'NPOINTS', 'min': 'FMINIMUM', 'max': 'FMAXIMUM', 'rstd': 'ROBUSTSD'}
 
 

@@ -144,15 +144,16 @@ class _Reader:
     def _sequence(self) -> Node:
         parts = []
         while self._next() not in ('', '|', ')'):
-            parts.append(self._repeated(self._part()))
+            is_group = self._next() == '('
+            parts.append(self._repeated(self._part(), is_group))
         return parts[0] if len(parts) == 1 else Sequence(tuple(parts))
 
-    def _repeated(self, part: Node) -> Node:
+    def _repeated(self, part: Node, is_group: bool) -> Node:
         start = self.place
         limits = self._limits()
         if limits is None:
             return part
-        if isinstance(part, Boundary):
+        if isinstance(part, Boundary) and not is_group:
             raise PatternError('there is nothing to repeat', start)
         self._take('?')  # as few as possible: the same, since only whether it is found counts
         start = self.place

@@ -55,7 +55,7 @@ from fitsutils.files.expression import (
     Node,
     Not,
     Statistic,
-)  # fmt: skip
+)
 from fitsutils.files.patterns import Pattern, PatternError
 
 # As pixels.stats has them; that module would load numpy.
