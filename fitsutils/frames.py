@@ -106,7 +106,10 @@ def read_masters(references: Sequence[Any], rules: Rules, chosen: Selection) -> 
         When one can't be read.
     """
     found = [frame for reference in references if (frame := read(reference, rules, chosen)) is not None]
-    chosen.warn()
+    for key in sorted(chosen.absent):
+        warn(f'no master has a value of {key}')
+    if not found:
+        warn(f'--to-where takes none of {len(references)} masters')
     for frame in found:
         if frame.start is None:
             warn('its header has no date: it is the nearest of no image', frame.name)

@@ -159,8 +159,11 @@ def test_help_version_and_usage_errors_do_not_wait_for_numpy(name, word, status)
     [
         ('combine_fits', ['a.fits', 'b.fits', '-m', 'mean', '-c', 'sigma', '-n', 'median', '-o', 'out.fits']),
         ('img_arith', ['a.fits', 'b.fits', '-', 'a.fits', '--prefix', 'x_']),
+        ('img_arith', ['--pairs', 'list', '/', '--prefix', 'x_']),
         ('img_stats', ['a.fits', 'b.fits', '-s', 'mean,median']),
+        ('img_group', ['a.fits', 'b.fits', '--by', 'OBJECT', '--span', '1h', '--night']),
         ('img_log', ['a.fits', 'b.fits']),
+        ('img_match', ['a.fits', '--to', 'b.fits', '--by', 'OBJECT']),
         ('img_rename', ['a.fits', 'b.fits']),
         ('fit_dark', ['a.fits', 'b.fits', '-k', 'DARKTIME', '--like', 'a.fits', '--bias-free', '-o', 'out']),
         ('sub_dark', ['a.fits', '--dark', 'b.fits', '-o', 'out.fits']),
@@ -171,6 +174,7 @@ def test_plain_frames_do_not_wait_for_astropy(tmp_path, make_image, name, words)
         date = f'2021-02-27T0{place}:00:00'
         cards = {'DATE__OBS': date, 'OBJECT': 'M 1', 'EXPTIME': 60.0, 'DARKTIME': 30.0 + place}
         make_image(tmp_path / f'{stem}.fits', np.full((5, 7), 9, 'u2'), **cards)
+    (tmp_path / 'list').write_text('a.fits b.fits\n')
     code = (
         f'import os, sys\nos.chdir({str(tmp_path)!r})\nfrom fitsutils.commands.{name} import main\n'
         f'status = main({words!r})\n'

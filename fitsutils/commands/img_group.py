@@ -26,7 +26,7 @@ import argparse
 from collections.abc import Sequence
 from typing import Any
 
-from fitsutils import cli, files
+from fitsutils import cli, files, frames, selection
 from fitsutils.errors import Failure, UsageError, warn
 
 _MJD_DIGITS = 13  # of a table: a thousandth of a second
@@ -42,7 +42,7 @@ def build_parser() -> cli.Parser:
     parser.add_argument('--gap', type=cli.duration, metavar='TIME', help='a pause of this length ends a group')
     parser.add_argument('--night', action='store_true', help='frames of different nights are of different groups')
     parser.add_argument('--longitude', type=float, metavar='DEG', help='of the telescope, eastwards positive')
-    parser.add_argument('--where', metavar='EXPR', help="which frames: \"IMAGETYP ~ /bias/i and EXPTIME == 0\"")
+    parser.share('where')
     parser.add_argument('--lists', metavar='ROOT', help='write ROOT.001.list ..., one a group, for combine_fits @LIST')
     parser.add_argument('--make', action='store_true', help='print a Makefile in which each group makes a master')
     parser.add_argument('--name', metavar='NAME', help='what --make calls its target and masters (default: group)')
@@ -53,8 +53,6 @@ def build_parser() -> cli.Parser:
 def img_group(args: argparse.Namespace, job: cli.Job) -> None:
     """Print groups of frames."""
     _refuse_contradictions(args)
-    from fitsutils import frames, selection
-
     keys = files.where.parse_keys(args.by) if args.by else []
     chosen = selection.Selection(args.where, keys)
     hdu = args.hdu and files.inputs.parse_hdu(args.hdu)
@@ -74,14 +72,14 @@ def img_group(args: argparse.Namespace, job: cli.Job) -> None:
     chosen.warn()
     files.nights.warn_of_cuts([*found.values()])
     groups = files.grouping.groups(found.values(), span=args.span, gap=args.gap)
-    if not groups:
+    if not chosen.tested:
         return
     if job.status != cli.DONE and (args.lists or args.make):
         raise Failure('nothing was written: the groups would lack the images that failed')
     if args.lists:
         _write_lists(groups, args, job, paths, policy)
     if args.output is not None or not args.lists:
-        text = _makefile(groups, args) if args.make else _table(groups, [key.name for key in keys], args)
+        text = (_makefile if args.make else _table)(groups, [key.name for key in keys], args)
         job.wrote(files.output.write_text(args.output, text, append=args.append))
 
 
@@ -137,11 +135,11 @@ def _write_lists(
             job.wrote(files.output.write_text(name, text))
 
 
-def _makefile(groups: Groups, args: argparse.Namespace) -> str:
+def _makefile(groups: Groups, keys: Sequence[str], args: argparse.Namespace) -> str:
     words = []
     for group in groups:
-        values = ', '.join(files.table.one_word(value) for value in group[0].values)
-        words.append(f'{len(group)} frames' + (f' of {values}' if values else ''))
+        values = [f'{key} {files.table.one_word(value)}' for key, value in zip(keys, group[0].values, strict=True)]
+        words.append(', '.join([f'{len(group)} frame{"" if len(group) == 1 else "s"}', *values]))
     what = f'{len(groups)} groups of {sum(map(len, groups))} frames'
     names = [[frame.name for frame in group] for group in groups]
     return files.makefile.fragment(names, words, args.name or 'group', what)

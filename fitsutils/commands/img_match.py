@@ -24,11 +24,11 @@ import datetime
 from collections.abc import Sequence
 from typing import Any
 
-from fitsutils import cli, files
+from fitsutils import cli, files, frames, selection
 from fitsutils.errors import Failure, UsageError
 
 _COLUMNS = ['image', 'master', 'delta_days', 'status']
-_DAY_DIGITS = 10  # of a table
+_DAY_DIGITS = 8  # behind the point, of a table: a thousandth of a second
 _MOST_DAYS = 1e6  # that any calendar has between two dates
 
 
@@ -41,8 +41,8 @@ def build_parser() -> cli.Parser:
     parser.add_argument('--max-days', type=float, metavar='D', help='how far off a master may be at most')
     parser.add_argument('--side', choices=('any', 'before', 'after'), default='any',
                         help='where a master must lie (default: any)')  # fmt: skip
-    parser.add_argument('--where', metavar='EXPR', help='which images')
-    parser.add_argument('--to-where', metavar='EXPR', help='which masters')
+    parser.share('where')
+    parser.add_argument('--to-where', metavar='EXPR', help='the same for the masters')
     parser.add_argument('--names', action='store_true', help='print the masters only, one for each image that has one')
     parser.share('text-output', 'append', 'force', 'skip-existing', 'format', 'hdu', 'null', 'progress')
     return parser
@@ -51,8 +51,6 @@ def build_parser() -> cli.Parser:
 def img_match(args: argparse.Namespace, job: cli.Job) -> None:
     """Print the nearest master of each image."""
     most = _limit(args)
-    from fitsutils import frames, selection
-
     keys = files.where.parse_keys(args.by) if args.by else []
     chosen, of_masters = (selection.Selection(text, keys) for text in (args.where, args.to_where))
     rules = frames.Rules(keys, args.hdu and files.inputs.parse_hdu(args.hdu))
@@ -72,7 +70,7 @@ def img_match(args: argparse.Namespace, job: cli.Job) -> None:
             rows += [row] if row else []
             progress.step()
     chosen.warn()
-    if any(status != 'unreadable' for *_, status in rows):
+    if chosen.tested:
         job.wrote(files.output.write_text(args.output, _text(rows, args), append=args.append))
 
 
@@ -99,7 +97,9 @@ def _text(rows: Sequence[Sequence[Any]], args: argparse.Namespace) -> str:
     if args.names:
         end = '\0' if args.null else '\n'
         return ''.join(master + end for _, master, *_ in rows if master is not None)
-    return files.table.render(_COLUMNS, rows, args.format, digits=_DAY_DIGITS)
+    if args.format == 'table':
+        rows = [[image, master, days and round(days, _DAY_DIGITS), status] for image, master, days, status in rows]
+    return files.table.render(_COLUMNS, rows, args.format)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

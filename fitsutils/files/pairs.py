@@ -155,17 +155,16 @@ def _rows_of_lines(text: str, label: str) -> Iterator[tuple[str, list[str]]]:
         raise Failure('its names are separated by NUL: --null reads it', label)
     columns: list[str] | None = None
     for number, line in enumerate(text.split('\n'), 1):
-        line = line.removesuffix('\r')
         if not line.strip():
             continue
-        if columns is None:
-            columns = [field.strip().lower() for field in _fields(line.lstrip('# '))]
-            if tuple(columns[:2]) in _HEADERS:
-                continue
-            columns = []
-        fields = _fields(line)
+        titles = [field.strip().lower() for field in _fields(line.lstrip('# '))]
+        if columns is None and tuple(titles[:2]) in _HEADERS:
+            columns = titles
+            continue
+        fields = _fields(line.removesuffix('\r'))
         if fields[0].startswith('#') and not os.path.exists(fields[0]):
             continue
+        columns = columns or []
         if len(fields) < 2 or not fields[0]:
             shown = visible(line if len(line) <= _LONGEST else f'{line[:_LONGEST]}...')
             raise _odd(label, f'line {number}', f'{shown!r} is not an image and its operand, with a tab or blanks between')
