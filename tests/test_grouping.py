@@ -200,7 +200,7 @@ def test_masters_between_which_nothing_decides():
         ([(1, (1, 'R'))], (2, None), {}, 'it has no master: FILTER is missing, and a master must agree in it'),
         ([(1, (1, None))], (1, 'R'), {}, 'no master has its signature; a is closest: FILTER is R, not missing'),
         ([(1, (1, 'R'))], (1, 'R'), {'side': 'after'}, 'the nearest, a, is -1 days off'),
-        ([], (1, 'R'), {}, 'it has no master: there is none'),
+        ([], (1, 'R'), {}, 'it has no master: there is no other image with a date'),
     ],
 )
 def test_reasons(masters, values, options, wanted):

@@ -297,7 +297,7 @@ def why_not(frame: Frame, match: Match, names: Sequence[str]) -> str:
     if match.status == 'undated':
         return 'it has no master: its header has no date'
     if match.nearest is None:
-        return 'it has no master: there is none but images without a date, and itself'
+        return 'it has no master: there is no other image with a date to choose from'
     if match.status == 'far':
         days = days_between(frame.start, match.nearest.start)
         return f'no master is near enough, or on the side asked for: the nearest, {match.nearest.name}, is {days:+.6g} days off'
