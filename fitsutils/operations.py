@@ -108,7 +108,8 @@ class Operation:
 
     def _header(self, undefined: int, cards: Iterable[tuple[str, Any]]) -> Any:
         lines = [self.words] + ([f'{undefined} pixels have no value'] if undefined else [])
-        said = [] if isinstance(self.operand, float) else calibrated.master_cards(self.image, self.operator, self.operand)
+        is_number = isinstance(self.operand, float)
+        said = [] if is_number else calibrated.master_cards(self.image, self.operator, self.operand)
         return headers.product(self.image, 'img_arith', lines, [*said, *cards])
 
 

@@ -69,7 +69,8 @@ def test_two_names_of_a_file_are_one(reference, tmp_path):
 
 def test_masters(reference):
     keys = where.parse_keys('NAXIS1,FILTER')
-    made = [reference(f'{name}.fits', MJD__OBS=58000.0, FILTER='R') for name in 'abc'] + [reference('d.fits', FILTER='R')]
+    made = [reference(f'{name}.fits', MJD__OBS=58000.0, FILTER='R') for name in 'abc']
+    made.append(reference('d.fits', FILTER='R'))
     with pytest.warns(FileWarning) as said:
         found = frames.read_masters(made, frames.Rules(keys), Selection(None, keys))
     assert len(found.doubles()) == 2

@@ -1,6 +1,7 @@
 """files/grouping: signatures, time spans and the nearest master, against loops written from the rules."""
 
 import datetime
+import itertools
 
 import pytest
 from hypothesis import given
@@ -63,7 +64,10 @@ class TestGroups:
         assert names(grouping.groups(frames, span=HOUR)) == ['a', 'x', 'y']
 
     def test_nights_keep_frames_apart(self):
-        frames = [Frame('a', at(1), night=datetime.date(2021, 2, 26)), Frame('b', at(1), night=datetime.date(2021, 2, 27))]
+        frames = [
+            Frame('a', at(1), night=datetime.date(2021, 2, 26)),
+            Frame('b', at(1), night=datetime.date(2021, 2, 27)),
+        ]
         assert names(grouping.groups(frames, span=HOUR)) == ['a', 'b']
 
     @pytest.mark.parametrize(
@@ -85,9 +89,7 @@ class TestGroups:
         wanted = []
         while left:
             first = left[0]
-            block = [
-                frame for frame in left if frame.values == first.values and abs(frame.start - first.start) < span
-            ]
+            block = [frame for frame in left if frame.values == first.values and abs(frame.start - first.start) < span]
             left = [frame for frame in left if frame not in block]
             wanted.append(block)
         assert grouping.groups(frames, span=span) == wanted
@@ -99,10 +101,10 @@ class TestGroups:
         assert sorted(frame.name for group in found for frame in group) == [frame.name for frame in frames]
         starts = {}
         for group in found:
-            assert all(later.start - sooner.start < gap for sooner, later in zip(group, group[1:], strict=False))
+            assert all(later.start - sooner.start < gap for sooner, later in itertools.pairwise(group))
             starts.setdefault(group[0].values, []).append((group[0].start, group[-1].start))
         for spans in starts.values():
-            assert all(later[0] - sooner[1] >= gap for sooner, later in zip(spans, spans[1:], strict=False))
+            assert all(later[0] - sooner[1] >= gap for sooner, later in itertools.pairwise(spans))
 
     @given(moments, st.randoms(use_true_random=False))
     def test_the_order_of_the_frames_does_not_matter(self, rows, random):
@@ -172,9 +174,11 @@ class TestNearest:
         assert nearest([Frame('a', None)], Frame('x', at(1))) == (None, None, 'none')
 
     @given(
-        st.lists(st.tuples(minutes, st.sampled_from([1, 2])), max_size=12), minutes, st.sampled_from(['any', 'before', 'after']),
+        st.lists(st.tuples(minutes, st.sampled_from([1, 2])), max_size=12),
+        minutes,
+        st.sampled_from(['any', 'before', 'after']),
         st.integers(0, 120),
-    )  # fmt: skip
+    )
     def test_against_a_search_through_all(self, rows, minute, side, limit):
         masters, image = frames_of(rows), Frame('x', at(58000) + minute * MINUTE, (1,))
         found = nearest(masters, image, side=side, most=limit * MINUTE)

@@ -427,7 +427,8 @@ class TestPairs:
         run('--pairs', 'list', '-', '-o', 'out', status=1)
         assert capsys.readouterr() == (
             '',
-            'img_arith: no operand for 2 images: night.0002.fit, night.0003.fit; --skip-unpaired leaves such images out\n',
+            'img_arith: no operand for 2 images: night.0002.fit, night.0003.fit; '
+            '--skip-unpaired leaves such images out\n',
         )
         assert sorted(tmp_path.iterdir()) == before
         run('--pairs', 'list', '-', '-o', 'out', '--skip-unpaired')

@@ -22,10 +22,11 @@ NY, NX = 5, 7
 def night(tmp_path, monkeypatch, make_image):
     """The biases of filabres' numbers and one of another binning; images of both, and two that are difficult."""
     monkeypatch.chdir(tmp_path)
-    for name, mjd, binning, level in (('cal1', 57808.89853, 1, 100), ('cal2', 57810.26880, '1', 200), ('cal3', 57809, 2, 50)):
-        make_image(f'{name}.fits', np.full((NY, NX), level, 'u2'), MJD__OBS=mjd, CCDBINX=binning, IMAGETYP='MASTER BIAS')
-    for name, mjd, binning in (('sci1', 57809.7911, 1.0), ('sci2', 57809.5, 2), ('sci3', 57809.5, 4), ('sci4', 57809.5, None)):
-        make_image(f'{name}.fits', np.full((NY, NX), 1000, 'u2'), MJD__OBS=mjd, CCDBINX=binning, EXPTIME=60.0)
+    for place, (mjd, binning, level) in enumerate([(57808.89853, 1, 100), (57810.26880, '1', 200), (57809, 2, 50)], 1):
+        pixels = np.full((NY, NX), level, 'u2')
+        make_image(f'cal{place}.fits', pixels, MJD__OBS=mjd, CCDBINX=binning, IMAGETYP='MASTER BIAS')
+    for place, (mjd, binning) in enumerate([(57809.7911, 1.0), (57809.5, 2), (57809.5, 4), (57809.5, None)], 1):
+        make_image(f'sci{place}.fits', np.full((NY, NX), 1000, 'u2'), MJD__OBS=mjd, CCDBINX=binning, EXPTIME=60.0)
     make_image('sci5.fits', np.full((NY, NX), 1000, 'u2'), CCDBINX=1)
 
 
@@ -75,7 +76,8 @@ def test_every_image_has_a_row_and_a_reason(capsys):
 )
 def test_sides_limits_and_choices(capsys, words, wanted):
     status = 0 if wanted[2] == 'found' else 1
-    assert rows(capsys, 'sci1.fits', '--to', 'cal?.fits', '--by', 'CCDBINX', *words, status=status) == [('sci1.fits', *wanted)]
+    found = rows(capsys, 'sci1.fits', '--to', 'cal?.fits', '--by', 'CCDBINX', *words, status=status)
+    assert found == [('sci1.fits', *wanted)]
 
 
 def test_the_reason_of_a_master_that_is_too_far(capsys):
@@ -144,9 +146,10 @@ def test_keywords_that_no_master_has_are_said(capsys):
 @pytest.mark.parametrize('form', ['tsv', 'table'])
 def test_a_night_in_one_line(form):
     path = os.pathsep.join([str(BIN), str(Path(sys.executable).parent), os.environ['PATH']])
-    line = f"img_match 'sci*.fits' --to 'cal*.fits' --by CCDBINX --format {form} 2>/dev/null | img_arith --pairs @- - -o b_/"
+    settings = {'env': {**os.environ, 'PATH': path}, 'capture_output': True, 'text': True}
+    line = f"img_match 'sci*.fits' --to 'cal*.fits' --by CCDBINX --format {form} 2>/dev/null"
     for more, status in (('', 1), (' --skip-unpaired', 0)):
-        done = subprocess.run(['sh', '-c', line + more], env={**os.environ, 'PATH': path}, capture_output=True, text=True)
+        done = subprocess.run(['sh', '-c', f'{line} | img_arith --pairs @- - -o b_/{more}'], **settings)
         assert done.returncode == status
         assert done.stderr.endswith('no operand for 3 images: sci3.fits, sci4.fits, sci5.fits' + (
             '\n' if more else '; --skip-unpaired leaves such images out\n'

@@ -79,7 +79,9 @@ def test_masters_are_named_after_first_frames(firsts, wanted):
     ]
 
 
-@pytest.mark.parametrize('name', ['a b.fits', 'a$b.fits', 'a:b.fits', 'a#b', "a'b", 'a%b', 'a*', 'a=b', 'a\nb', 'a[1]', '~a', '-a'])
+@pytest.mark.parametrize(
+    'name', ['a b.fits', 'a$b.fits', 'a:b.fits', 'a#b', "a'b", 'a%b', 'a*', 'a=b', 'a\nb', 'a[1]', '~a', '-a']
+)
 def test_names_that_make_does_not_take(name):
     with pytest.raises(Failure, match='a name in a Makefile can not'):
         makefile.fragment([['a.fits', name]], [''], 'g', '')

@@ -40,7 +40,9 @@ def test_longitudes(cards, wanted):
 def test_longitudes_of_real_headers(data):
     zoo = data / 'header_zoo'
     for name, wanted in (
-        ('lco_floyds_w00.fits.fz', 149.0708), ('midas_dss_test1.fits', 149.0617), ('msu_uint16_no_pointing.fit', -96.4533),
+        ('lco_floyds_w00.fits.fz', 149.0708),
+        ('midas_dss_test1.fits', 149.0617),
+        ('msu_uint16_no_pointing.fit', -96.4533),
     ):  # fmt: skip
         header = read(Reference(str(zoo / name)), None, set(nights.KEYWORDS))
         assert nights.site_longitude(header) == pytest.approx(wanted, abs=2e-3)

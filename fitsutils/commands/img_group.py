@@ -93,7 +93,10 @@ def _refuse_contradictions(args: argparse.Namespace) -> None:
         (args.name is not None and not args.make, '--name goes with --make'),
         (args.make and args.lists is not None, '--lists and --make exclude each other'),
         (args.make and args.format != 'table', '--format goes with the table, not with --make'),
-        (args.lists is not None and args.output is None and args.format != 'table', '--lists leaves the table out; -o FILE keeps it'),
+        (
+            args.lists is not None and args.output is None and args.format != 'table',
+            '--lists leaves the table out; -o FILE keeps it',
+        ),
         (args.lists == '', '--lists wants a root'),
     ]
     for wrong, rule in rules:

@@ -71,8 +71,6 @@ class _Task(NamedTuple):
 def sub_dark(args: argparse.Namespace, job: cli.Job) -> None:
     """Write each image without its dark."""
     _refuse_contradictions(args)
-    from fitsutils import darks  # here, because it loads numpy, for which no usage error waits
-
     cards = [files.header.parse_card(text) for text in args.cards]
     mask, read = files.reader.open_mask(args.mask), files.reader.Reader(args.checksum, args.max_size)
     tasks = _plan(args, mask, read)

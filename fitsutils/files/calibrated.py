@@ -18,7 +18,11 @@ _SATURATION = ('SATURATE', 'SATLEVEL', 'SATURAT')
 KEYWORDS = (*_BIAS_OUT, *_LEVEL_OUT, *_DARK_OUT, *_FRAMES, *_SATURATION, 'CALSTAT', 'DARKBIAS')
 # What tells what an operand is, and where it lies in time.
 MASTER_KEYWORDS = (*headers.MEAN_START_KEYS, 'RSPMETH')
-_MASTERS = {'BIAS': 'bias that was subtracted', 'DARK': 'dark that was subtracted', 'FLAT': 'flat that it was divided by'}
+_MASTERS = {
+    'BIAS': 'bias that was subtracted',
+    'DARK': 'dark that was subtracted',
+    'FLAT': 'flat that it was divided by',
+}
 _DAY_DIGITS = 8  # a thousandth of a second
 _DARK_WORD = re.compile('dark', re.IGNORECASE)
 _FLAT_WORD = re.compile('flat|twilight', re.IGNORECASE)

@@ -7,6 +7,7 @@ apart are not less than an hour apart.
 import bisect
 import datetime
 import functools
+import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
@@ -177,7 +178,7 @@ class Masters:
             Each with the one before it.
         """
         rows = self._alike.values()
-        return [pair for row in rows for pair in zip(row, row[1:], strict=False) if pair[0].start == pair[1].start]
+        return [pair for row in rows for pair in itertools.pairwise(row) if pair[0].start == pair[1].start]
 
     def nearest(self, frame: Frame, *, side: Side = 'any', most: datetime.timedelta | None = None) -> Match:
         """The master of a frame's signature that is nearest in time.
@@ -300,12 +301,16 @@ def why_not(frame: Frame, match: Match, names: Sequence[str]) -> str:
         return 'it has no master: there is no other image with a date to choose from'
     if match.status == 'far':
         days = days_between(frame.start, match.nearest.start)
-        return f'no master is near enough, or on the side asked for: the nearest, {match.nearest.name}, is {days:+.6g} days off'
+        near = f'the nearest, {match.nearest.name}, is {days:+.6g} days off'
+        return f'no master is near enough, or on the side asked for: {near}'
     missing = [names[place] for place, found in enumerate(frame.signature) if found is None]
     if missing:
         return f'it has no master: {", ".join(missing)} is missing, and a master must agree in it'
     places = differing(frame, match.nearest)
-    texts = [f'{names[place]} is {_shown(frame.values[place])}, not {_shown(match.nearest.values[place])}' for place in places]
+    texts = [
+        f'{names[place]} is {_shown(frame.values[place])}, not {_shown(match.nearest.values[place])}'
+        for place in places
+    ]
     return f'no master has its signature; {match.nearest.name} is closest: {", ".join(texts)}'
 
 

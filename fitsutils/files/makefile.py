@@ -54,7 +54,7 @@ def check_name(name: str) -> None:
 
 
 def fragment(groups: Sequence[Sequence[str]], words: Sequence[str], name: str, what: str) -> str:
-    """A fragment that GNU make runs as it stands.
+    r"""A fragment that GNU make runs as it stands.
 
     Parameters
     ----------
@@ -80,13 +80,13 @@ def fragment(groups: Sequence[Sequence[str]], words: Sequence[str], name: str, w
     Examples
     --------
     >>> text = fragment([['b1.fits', 'b2.fits']], ['2 files'], 'bias', 'biases')
-    >>> print(text[text.index('# group'):], end='')
+    >>> print(text[text.index('# group'):].expandtabs(4), end='')
     # group 1: 2 files
-    $(bias_root)b1.fits: \\
-      b1.fits \\
+    $(bias_root)b1.fits: \
+      b1.fits \
       b2.fits
-    	@mkdir -p $(@D)
-    	$(bias_combine) -f -o $@ $^
+        @mkdir -p $(@D)
+        $(bias_combine) -f -o $@ $^
     """
     for path in (path for group in groups for path in group):
         _refuse_unfit(path)
@@ -106,11 +106,16 @@ def _refuse_unfit(path: str) -> None:
 
 def _masters(firsts: Sequence[str]) -> list[str]:
     """Names of masters after the first frames; where two would be one, with the folders, or else with a number."""
-    names = [safe_word(split_suffix(os.path.basename(path))[0]) for path in firsts]
-    for longer in (lambda place: safe_word(split_suffix(firsts[place])[0]), lambda place: f'{names[place]}_{place + 1}'):
-        count = collections.Counter(name.casefold() for name in names)
-        names = [longer(place) if count[name.casefold()] > 1 else name for place, name in enumerate(names)]
+    stems = [split_suffix(path)[0] for path in firsts]
+    names = _unless_alone([safe_word(os.path.basename(stem)) for stem in stems], [safe_word(stem) for stem in stems])
+    names = _unless_alone(names, [f'{name}_{number}' for number, name in enumerate(names, 1)])
     return [f'{name}.fits' for name in names]
+
+
+def _unless_alone(names: Sequence[str], longer: Sequence[str]) -> list[str]:
+    """Names; for those that are there twice, capitals or not, the longer ones."""
+    count = collections.Counter(name.casefold() for name in names)
+    return [long if count[name.casefold()] > 1 else name for name, long in zip(names, longer, strict=True)]
 
 
 def _continued(words: Sequence[str]) -> str:

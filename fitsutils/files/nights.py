@@ -1,6 +1,7 @@
 """Which night an exposure belongs to: from one local noon to the next."""
 
 import datetime
+import itertools
 import math
 import re
 from collections.abc import Sequence
@@ -10,7 +11,7 @@ from fitsutils.errors import warn
 from fitsutils.files import header as headers
 from fitsutils.files.grouping import Frame
 
-# Keywords whose sign is known to count eastwards. LONGITUD is none: some cameras write degrees west in it, some radians.
+# Keywords that are known to count eastwards. LONGITUD is none: some write degrees west in it, some radians.
 _EAST = ('OBSGEO-L', 'SITELONG')
 _GEOCENTRIC = ('OBSGEO-X', 'OBSGEO-Y')
 KEYWORDS = (*_EAST, *_GEOCENTRIC)
@@ -93,7 +94,7 @@ def warn_of_cuts(frames: Sequence[Frame]) -> None:
         The frames; those with a night also have a time.
     """
     row = sorted((frame for frame in frames if frame.night is not None), key=lambda frame: frame.start)
-    cuts = [pair for pair in zip(row, row[1:], strict=False) if pair[0].night != pair[1].night]
+    cuts = [pair for pair in itertools.pairwise(row) if pair[0].night != pair[1].night]
     closest = min(cuts, key=lambda pair: pair[1].start - pair[0].start, default=None)
     if closest is not None and closest[1].start - closest[0].start < _BY_DAY:
         minutes = (closest[1].start - closest[0].start) / datetime.timedelta(minutes=1)

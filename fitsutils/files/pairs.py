@@ -167,7 +167,8 @@ def _rows_of_lines(text: str, label: str) -> Iterator[tuple[str, list[str]]]:
         columns = columns or []
         if len(fields) < 2 or not fields[0]:
             shown = visible(line if len(line) <= _LONGEST else f'{line[:_LONGEST]}...')
-            raise _odd(label, f'line {number}', f'{shown!r} is not an image and its operand, with a tab or blanks between')
+            rule = 'is not an image and its operand, with a tab or blanks between'
+            raise _odd(label, f'line {number}', f'{shown!r} {rule}')
         yield f'line {number}', _with_status(fields, columns)
 
 
