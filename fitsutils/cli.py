@@ -674,15 +674,13 @@ def _spoken_warnings(prog: str) -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter('always', FileWarning)
 
-        said: set[str] = set()
-
         def show(message: Warning | str, *_: object, **__: object) -> None:
-            text = f'warning: {message}'
-            if not isinstance(message, FileWarning):
-                text = f'warning: {type(message).__name__}: {message}'
-            if text not in said:
-                said.add(text)
-                complain(prog, text)
+            complain(
+                prog,
+                f'warning: {message}'
+                if isinstance(message, FileWarning)
+                else f'warning: {type(message).__name__}: {message}',
+            )
 
         warnings.showwarning = show
         yield

@@ -611,6 +611,16 @@ class Share:
         """
         return self.source.deviation(self.factor)
 
+    def bad(self) -> NDArray | bool:
+        """Where the mask that the dark brings along is not 0.
+
+        Returns
+        -------
+        ndarray of bool or bool
+            False where it brings none along.
+        """
+        return masks.baggage(self.source.image).bad()
+
 
 @dataclasses.dataclass(frozen=True)
 class RateFile:

@@ -52,8 +52,8 @@ class Operation:
         All of that.
     output : str
         The path to write.
-    sigma, other_sigma : (Image, str) or None
-        Uncertainties of image and operand, as `masks.uncertainty` gives them.
+    own, others : Baggage
+        What image and operand bring along.
     """
 
     image: Any
@@ -61,8 +61,8 @@ class Operation:
     operand: Any
     words: str
     output: str
-    sigma: Any = None
-    other_sigma: Any = None
+    own: masks.Baggage = masks.Baggage()
+    others: masks.Baggage = masks.Baggage()
 
     def begin(self, read: 'reader.Reader', rules: Rules) -> tuple[int, Callable[[], None]]:
         """Compute the result and begin to write it.
@@ -90,21 +90,23 @@ class Operation:
         operand = self.operand if isinstance(self.operand, float) else read(self.operand)
         limits = {'divide_by_zero': rules.divide_by_zero, 'min_denominator': rules.min_denominator}
         result, undefined = arithmetic.operate(image, self.operator, operand, **limits)
-        sigma = self._deviation(image, arithmetic.denominators(operand, rules.min_denominator), read)
+        sigma = self._deviation(image, operand, rules.min_denominator)
         if rules.dtype is not None:
             with refusing(f'--dtype {rules.dtype}', self.output):
                 result = arithmetic.as_type(result, rules.dtype)
-        header = self._header(undefined, rules.cards)
-        return undefined, writer.begin_fits(self.output, provenance.with_uncertainty(result, header, sigma))
+        bad = None if self.own.mask is None else self.own.bad() | self.others.bad()
+        parts = provenance.with_baggage(result, self._header(undefined, rules.cards), sigma, bad)
+        return undefined, writer.begin_fits(self.output, parts)
 
-    def _deviation(self, image: NDArray, operand: NDArray | float, read: 'reader.Reader') -> NDArray | None:
-        if self.sigma is None:
+    def _deviation(
+        self, image: NDArray, operand: NDArray | float, limit: tuple[float, float] | None
+    ) -> NDArray | None:
+        """The uncertainty of the result, where its image has one."""
+        if self.own.uncertainty is None:
             return None
-        own, other = (
-            0.0 if companion is None else masks.read_deviation(companion, max_size=read.max_size)
-            for companion in (self.sigma, self.other_sigma)
-        )
-        return arithmetic.deviation(image, self.operator, operand, own, other)
+        denominators = arithmetic.denominators(operand, limit)
+        sigmas = self.own.deviation(), self.others.deviation()
+        return arithmetic.deviation(image, self.operator, denominators, *sigmas)
 
     def _header(self, undefined: int, cards: Iterable[tuple[str, Any]]) -> Any:
         lines = [self.words] + ([f'{undefined} pixels have no value'] if undefined else [])
@@ -114,7 +116,12 @@ class Operation:
 
 
 def planned(
-    operator: str, wanted: Iterable[tuple[pairs.Pair, str]], hdu: Any = None, region: Any = None
+    operator: str,
+    wanted: Iterable[tuple[pairs.Pair, str]],
+    hdu: Any = None,
+    region: Any = None,
+    *,
+    max_size: int = 2 * 10**10,
 ) -> list[Operation]:
     """What is to be done, as far as headers tell, with every refusal made.
 
@@ -128,6 +135,8 @@ def planned(
         The HDU where a name gives none.
     region : Region, optional
         The part of the images where a name gives none.
+    max_size : int
+        Bytes that one file may unpack to.
 
     Returns
     -------
@@ -146,12 +155,12 @@ def planned(
         if isinstance(operand, Reference) and operand not in opened:  # a master serves many images
             opened[operand] = reader.open_image(operand, hdu, keywords=calibrated.MASTER_KEYWORDS)
         found = opened[operand] if isinstance(operand, Reference) else operand
-        operations.append(_operation(image, operator, found, output))
+        operations.append(_operation(image, operator, found, output, max_size))
     _warn_of_differences(operations, operator)
     return operations
 
 
-def _operation(image: Any, operator: str, operand: Any, output: str) -> Operation:
+def _operation(image: Any, operator: str, operand: Any, output: str, max_size: int) -> Operation:
     if isinstance(operand, str):
         key = operand[4:].strip()
         operand = headers.needed_number(image.keywords, key, image.path)
@@ -161,10 +170,12 @@ def _operation(image: Any, operator: str, operand: Any, output: str) -> Operatio
         name = operand.name
     else:
         name = f'{operand:.15g}'
-    sigma = None if operator == '=' else masks.uncertainty(image)
-    measured = sigma is not None and not isinstance(operand, float)
-    other = masks.uncertainty(operand) if measured else None
-    return Operation(image, operator, operand, f'{image.name} {operator} {name}', output, sigma, other)
+    own = others = masks.Baggage()
+    if operator != '=':
+        own = masks.baggage(image, max_size=max_size)
+    if (own.uncertainty or own.mask) and not isinstance(operand, float):
+        others = masks.baggage(operand, max_size=max_size)
+    return Operation(image, operator, operand, f'{image.name} {operator} {name}', output, own, others)
 
 
 def _warn_of_differences(operations: Sequence[Operation], operator: str) -> None:

@@ -38,10 +38,10 @@ class Selection:
         self._tested = self._taken = 0
 
     @functools.cached_property
-    def keywords(self) -> set[str]:
+    def keywords(self) -> list[str]:
         """The keywords to read, under all their names."""
         looked_up = {key for each in self._expressions for key in each.keywords} - {FILENAME}
-        return {name for key in looked_up for name in files.header.keywords_behind(key)}
+        return sorted({name for key in looked_up for name in files.header.keywords_behind(key)})
 
     @functools.cached_property
     def statistics(self) -> list[str]:
@@ -75,16 +75,27 @@ class Selection:
 
     @property
     def absent(self) -> frozenset[str]:
-        """The keywords that are compared and that no frame had so far."""
+        """The keywords that are compared and that no frame has so far."""
         return frozenset(self._unseen)
 
-    def warn(self) -> None:
-        """Tell the user which keywords no frame has, and that none was taken where that is so."""
+    @property
+    def is_empty(self) -> bool:
+        """Whether frames were tested and none was taken."""
+        return self._tested > 0 and not self._taken
+
+    def warn(self, what: str = 'images') -> None:
+        """Tell the user which keywords no frame has, and that none was taken where that is so.
+
+        Parameters
+        ----------
+        what : str
+            What the frames are, in the plural.
+        """
         texts = self._condition.possible_texts if self._condition else frozenset()
         for key in sorted(self._unseen if self._tested else ()):
             warn(f'no image has a value of {key}' + ('; a text stands in quotes' if key in texts else ''))
-        if self._tested and not self._taken:
-            warn(f'--where takes none of {self._tested} images')
+        if self.is_empty:
+            warn(f'--where takes none of {self._tested} {what}')
 
 
 def read(reference: Any, hdu: Any, wanted: set[str] | None, selection: Selection) -> tuple[Any, Callable[[str], Any]]:
@@ -113,9 +124,9 @@ def read(reference: Any, hdu: Any, wanted: set[str] | None, selection: Selection
     Failure
         When the file can't be read, is not FITS, or has no such HDU.
     """
-    header = files.keywords.read(reference, hdu, None if wanted is None else wanted | selection.keywords)
+    header = files.keywords.read(reference, hdu, None if wanted is None else wanted.union(selection.keywords))
     searched = header
-    if wanted is None and (more := selection.keywords & _COMMENTARY):  # which "all" leaves out
+    if wanted is None and (more := _COMMENTARY.intersection(selection.keywords)):  # which "all" leaves out
         searched = collections.ChainMap(header, files.keywords.read(reference, hdu, more))
     names = selection.statistics
     return header, lookup(searched, str(reference), statistics_of(reference, hdu, names) if names else None)

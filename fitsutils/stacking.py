@@ -374,7 +374,7 @@ def _full_recipe(stack: Stack, settings: Settings) -> Recipe:
     recipe = dataclasses.replace(settings.recipe, weigh=settings.weight == 'ivar')
     if stack.variances is None or not settings.carry:
         return recipe
-    return dataclasses.replace(recipe, carry=True, maps=recipe.maps | {'uncertainty'})
+    return dataclasses.replace(recipe, carry=True, maps=recipe.maps | {'uncertainty', 'count'})
 
 
 class _Reader:

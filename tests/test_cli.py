@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from fitsutils import __version__, cli
-from fitsutils.errors import Failure, QualityFailure, UsageError, warn
+from fitsutils.errors import Failure, QualityFailure, UsageError, excerpt, warn
 
 MANUAL = """What it is.
 
@@ -167,6 +167,14 @@ class TestStatus:
         assert out == ''
         assert err.count('\n') == 1
         assert err == said or (said is None and 'nowhere is not installed' in err)
+
+    def test_a_usage_error_shows_the_place(self, capsys):
+        def verb(args, job):
+            raise UsageError('that will not do', excerpt=excerpt('a \x1b b', 2))
+
+        assert run(verb) == 2
+        expected = "do_it: that will not do (try 'do_it --help')\n  a \\x1b b\n    ^\n"
+        assert capsys.readouterr() == ('', expected)
 
     @pytest.mark.parametrize(
         'error', [ZeroDivisionError(), ModuleNotFoundError('x', name='fitsutils.x'), KeyError('x')]

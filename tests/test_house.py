@@ -20,10 +20,11 @@ FLOORS = ('commands', 'files', 'pixels', 'plots')
 # Which parts of the package a floor may import besides itself.
 ALLOWED = {
     'commands': {'cli', 'errors', 'files', 'pixels', 'plots'}
-    | {'stacking', 'darks', 'darkrates', 'frames', 'operations', 'selection', 'trims'},
+    | {'stacking', 'darks', 'darkrates', 'frames', 'operations', 'responses', 'selection', 'trims'},
     'stacking': {'cli', 'errors', 'files', 'pixels'},
     'darks': {'errors', 'files', 'pixels'},
     'operations': {'errors', 'files', 'pixels'},
+    'responses': {'errors', 'files', 'pixels'},
     'trims': {'errors', 'files', 'pixels'},
     'selection': {'errors', 'files', 'pixels'},
     'frames': {'errors', 'files', 'selection'},
@@ -43,6 +44,7 @@ FOREIGN = {
     'stacking': {'numpy'},
     'darks': {'numpy'},
     'operations': {'numpy'},
+    'responses': {'numpy'},
     'trims': {'numpy'},
     'selection': set(),
     'frames': set(),
@@ -160,8 +162,10 @@ def test_help_version_and_usage_errors_do_not_wait_for_numpy(name, word, status)
         ('img_arith', ['a.fits', 'b.fits', '-', 'a.fits', '--prefix', 'x_']),
         ('img_arith', ['--pairs', 'list', '/', '--prefix', 'x_']),
         ('img_stats', ['a.fits', 'b.fits', '-s', 'mean,median']),
+        ('img_stats', ['a.fits', 'b.fits', '--where', 'q50 == 9 and DATE-OBS > 2021-02-27']),
         ('img_group', ['a.fits', 'b.fits', '--by', 'OBJECT', '--span', '1h', '--night']),
         ('img_log', ['a.fits', 'b.fits']),
+        ('img_log', ['a.fits', 'b.fits', '--names', '--where', 'mean > 5 and OBJECT ~ /m 1/i and EXPTIME == 60']),
         ('img_match', ['a.fits', '--to', 'b.fits', '--by', 'OBJECT']),
         ('img_rename', ['a.fits', 'b.fits']),
         ('fit_dark', ['a.fits', 'b.fits', '-k', 'DARKTIME', '--like', 'a.fits', '--bias-free', '-o', 'out']),

@@ -326,6 +326,25 @@ def test_uncertainties_go_along(night, name, cards, form):
     assert len(fits.info('zero.fits', output=False)) == 1
 
 
+def test_masks_go_along(night):
+    bad, other = np.zeros((NY, NX), 'u1'), np.zeros((NY, NX), 'u1')
+    bad[1, 2] = other[3, 4] = 1
+    image = np.ones((NY, NX))
+    image[5, 5] = np.nan
+    fits.HDUList([fits.PrimaryHDU(image), fits.ImageHDU(bad, name='MASK')]).writeto('s.fits')
+    fits.HDUList([fits.PrimaryHDU(image), fits.ImageHDU(other, name='BADPIX')]).writeto('f.fits')
+    run('s.fits', '/', 'f.fits', '-o', 'r.fits')
+    wanted = (bad | other).astype(bool)
+    wanted[5, 5] = True
+    np.testing.assert_array_equal(fits.getdata('r.fits', 'MASK'), wanted)
+    np.testing.assert_array_equal(CCDData.read('r.fits', unit='adu').mask, wanted)
+    run('f.fits', '+', '1', '-o', 'g.fits', '--section', '[1:5,1:4]')
+    np.testing.assert_array_equal(fits.getdata('g.fits', 'MASK'), other[:4, :5])
+    run('s.fits[MASK]', 'x', '2', '-o', 'm.fits')
+    run('bias.fit', '/', 'f.fits', '-o', 'b.fits')
+    assert [len(fits.info(name, output=False)) for name in ('m.fits', 'b.fits')] == [1, 1]
+
+
 def test_uncertainties_of_no_use_are_said(night, capsys):
     with_uncertainty('s.fits', np.ones((NY, NX)), np.ones((NY + 1, NX)))
     run('s.fits', '-', '1', '-o', 'r.fits')

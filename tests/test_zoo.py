@@ -103,6 +103,20 @@ def test_matches(capsys, path):
 
 
 @every_file
+def test_choosing_by_header_and_pixels(capsys, path):
+    works = path.name != 'sunpy_not_actually_fits.fits'
+    header = (
+        "NAXIS1 > 0 or has(OBJECT) or EXPTIME ~ /^[0-9.]*$/ or coalesce(GAIN, 'x') in (1, T) or DATE-OBS > 1990-01-01"
+    )
+    for words in (['--count', 'BITPIX,LONG=EXPTIME > 5'], ['--unique', 'INSTRUME', '-k', 'All'], ['--names']):
+        outcome(capsys, img_log, path, *words, '--where', header, works=works)
+        outcome(capsys, img_log, path, *words, '--where', f'not ({header})', works=works)
+    both = [outcome(capsys, img_log, path, '--names', '--where', text) for text in ('num >= 0', 'not num >= 0')]
+    assert sorted(both) == ([f'{path}\n', ''] if path.name not in NO_IMAGE else ['', ''])[::-1]
+    outcome(capsys, img_stats, path, '--where', f'mean > 0 and ({header})')
+
+
+@every_file
 def test_statistics(capsys, path):
     names = 'num,nbad,sum,mean,median,mode,rms,min,max,mad,rstd,skew,kurtosis,q2.5'
     out = outcome(capsys, img_stats, path, '-s', names, '--clip', '5', '--format', 'jsonl')

@@ -379,7 +379,7 @@ def _extensions(result: Any, args: argparse.Namespace) -> dict[str, Any]:
     found = {name.upper(): result.maps[name] for name in args.maps if name in result.maps}
     if 'uncertainty' in result.maps:
         found['UNCERT'] = result.maps['uncertainty']
-    if args.uncertainty or 'mask' in args.maps:
+    if 'uncertainty' in result.maps or 'mask' in args.maps:
         found['MASK'] = (result.maps['count'] == 0).astype('u1')
     return found
 

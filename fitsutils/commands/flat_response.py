@@ -33,17 +33,12 @@ import contextlib
 import math
 import re
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from fitsutils import cli, files, pixels, plots
-from fitsutils.errors import Failure, UsageError, refusing
+from fitsutils.errors import UsageError
 
 _METHODS = ('poly', 'spline', 'median')
-_TEXTS = {
-    'LIT': '1 where the lamp lights the detector',
-    'BADPIX': '1 where a pixel is bad',
-    'UNCERT': 'standard deviation of FLAT',
-}
 
 
 def build_parser() -> cli.Parser:
@@ -104,39 +99,38 @@ def _lit(text: str) -> float | slice:
     return _part(text)
 
 
-class _Task(NamedTuple):
-    """One flat: along which axis its spectrum runs, its mask and uncertainty, and what is written."""
-
-    image: Any
-    axis: str
-    mask: Any
-    uncertainty: tuple[Any, str] | None
-    output: str | None
-    plot: str | None
-
-
 def flat_response(args: argparse.Namespace, job: cli.Job) -> None:
     """Write each flat without its lamp."""
     if args.output is None and args.prefix is None:
         raise UsageError('-o or --prefix must name the output')
     if args.method == 'median' and (args.order or 1) % 2 == 0:
         raise UsageError(f'-k {args.order}: the window of a median is odd')
+    from fitsutils import responses  # here, because it loads numpy, for which no usage error waits
+
+    fit = pixels.response.Fit(args.method, args.order or pixels.response.ORDERS[args.method], args.clip, args.box)
+    settings = responses.Settings(
+        fit, order=args.order, axis=args.dispersion, lit=args.lit, bad=args.bad, dtype=args.dtype or 'float32',
+        checksum=args.checksum, max_size=args.max_size)  # fmt: skip
     cards = [files.header.parse_card(text) for text in args.cards]
-    tasks = _plan(args)
+    tasks = _plan(args, settings)
     if not args.dry_run:
         files.output.make_folder(args.output)
     with job.progress(len(tasks), 'flats') as progress:
-        for task in tasks:
+        for task, output, plot in tasks:
             with job.attempt():
                 if not args.dry_run:
-                    _work(task, args, job, cards)
-                for path in filter(None, (task.output, task.plot)):
+                    found = responses.find(task, settings)
+                    _write(task, found, settings, output, plot, cards)
+                    _report(output or plot, found, job)
+                for path in filter(None, (output, plot)):
                     job.wrote(path)
             progress.step()
 
 
-def _plan(args: argparse.Namespace) -> list[_Task]:
-    """What is to be done, every refusal made."""
+def _plan(args: argparse.Namespace, settings: Any) -> list[tuple[Any, str | None, str | None]]:
+    """What is to be done, its output and its plot, every refusal made."""
+    from fitsutils import responses
+
     hdu = args.hdu and files.inputs.parse_hdu(args.hdu)
     references = files.inputs.expand(args.images, null=args.null)
     paths = [reference.path for reference in references]
@@ -152,7 +146,7 @@ def _plan(args: argparse.Namespace) -> list[_Task]:
         names = wanted[place], wanted[len(outputs) + place] if pictures else None
         if any(names):
             image = files.reader.open_image(reference, hdu, keywords=('DISPAXIS',))
-            tasks.append(_task(image, mask, args, *names))
+            tasks.append((responses.prepare(image, mask, settings), *names))
     return tasks
 
 
@@ -165,121 +159,34 @@ def _plot_names(paths: list[str], plot: str | None) -> list[str]:
     return names
 
 
-def _task(image: Any, mask: Any, args: argparse.Namespace, output: str | None, plot: str | None) -> _Task:
-    if len(image.shape) != 2:
-        raise Failure(f'a flat has 2 axes, and it has {len(image.shape)}', image.path)
-    axis = args.dispersion or _dispersion_axis(image)
-    length, rows = image.shape[::-1] if axis == 'x' else image.shape
-    if isinstance(args.lit, slice) and args.lit.stop > rows:
-        raise Failure(f'--lit {args.lit.start + 1}:{args.lit.stop}: there are {rows} rows along the slit', image.path)
-    if (args.order or 0) >= length:
-        raise Failure(f'-k {args.order}: its spectrum has {length} points', image.path)
-    companions = files.masks.companions([image])
-    return _Task(image, axis, mask and mask.fitted_to(image), companions and companions[0], output, plot)
+def _write(
+    task: Any, found: Any, settings: Any, output: str | None, plot: str | None, cards: Sequence[tuple[str, Any]]
+) -> None:
+    from fitsutils import responses
 
-
-def _dispersion_axis(image: Any) -> str:
-    said = files.header.value(image.keywords, 'DISPAXIS')
-    number = files.header.as_number(said)
-    if number not in (1, 2):
-        what = 'it has no keyword DISPAXIS' if said is None else f'DISPAXIS = {said!r} is neither 1 nor 2'
-        raise Failure(f'{what}: -d x or -d y must say along which axis the spectrum runs', image.path)
-    return 'xy'[int(number) - 1]
-
-
-def _work(task: _Task, args: argparse.Namespace, job: cli.Job, cards: list[tuple[str, Any]]) -> None:
-    fit = pixels.response.Fit(args.method, args.order or pixels.response.ORDERS[args.method], args.clip, args.box)
-    mask = None if task.mask is None else _oriented(_read(task.mask, args) != 0, task.axis)
-    flat = _oriented(_read(task.image, args), task.axis)
-    with refusing('no response can be found', task.image.path):
-        found = pixels.response.flat_response(flat, fit, mask=mask, lit=args.lit, bad=args.bad)
-    picture = _picture(task, found, fit, args) if task.plot else b''
-    if task.output:
-        files.writer.write_fits(task.output, _parts(task, found, fit, args, cards))
-    if task.plot:
-        with files.output.complete_file(task.plot) as file:
+    picture = b'' if plot is None else plots.response.picture(_curves(task, found, settings), plot[-3:].lower())
+    if output is not None:
+        files.writer.write_fits(output, responses.parts(task, found, settings, cards))
+    if plot is not None:
+        with files.output.complete_file(plot) as file:
             file.write(picture)
-    _report(task, found, job)
 
 
-def _read(image: Any, args: argparse.Namespace) -> Any:
-    return files.reader.read_pixels(image, checksum=args.checksum, max_size=args.max_size)
+def _curves(task: Any, found: Any, settings: Any) -> Any:
+    from fitsutils import responses
 
-
-def _oriented(image: Any, axis: str) -> Any:
-    """The image with its spectrum along the last axis, or back again."""
-    return image if axis == 'x' else image.T
-
-
-def _parts(task: _Task, found: Any, fit: Any, args: argparse.Namespace, cards: list[tuple[str, Any]]) -> list[Any]:
-    """The HDUs: flat, masks, table, uncertainty."""
-    lines = [f'{task.image.name}: {_words(fit)} along {task.axis}, residual rms {found.lamp.rms:.3g}']
-    lines += [f'mask {task.mask.name}'] if task.mask else []
-    header = files.header.product(task.image, 'flat_response', lines, [*_cards(task, found, fit, args), *cards])
-    kind = args.dtype or 'float32'
-    images = {'FLAT': found.flat, 'LIT': found.lit.astype('u1'), 'BADPIX': found.bad.astype('u1')}
-    if task.uncertainty is not None:
-        sigma = files.masks.read_deviation(task.uncertainty, max_size=args.max_size)
-        images['UNCERT'] = found.uncertainty(_oriented(sigma, task.axis))
-    parts: list[Any] = []
-    for name, image in images.items():
-        head = header if name == 'FLAT' else files.provenance.map_header(name, header, _TEXTS[name])
-        with refusing(f'{name} in {kind}', task.output):
-            stored = image if image.dtype == 'u1' else pixels.arithmetic.as_type(image, kind)
-        parts.append((_oriented(stored, task.axis), head))
-    lamp, number = found.lamp, range(1, len(found.lamp.used) + 1)
-    columns = {'pixel': number, 'data': lamp.spectrum, 'fit': lamp.curve, 'used': lamp.used}
-    parts.insert(3, files.writer.table('RESPONSE', columns, {'pixel': 'pix'}))
-    return parts
-
-
-def _cards(task: _Task, found: Any, fit: Any, args: argparse.Namespace) -> list[tuple[str, Any]]:
-    """What the header says about the response; EXTNAME, so that FLAT names the image wherever it lies in the file."""
-    rows = found.lit.any(axis=1)
-    cards = [
-        ('EXTNAME', ('FLAT', 'response of the pixels, 1 where unlit')),
-        ('EXTVER', (1, 'version of the extension')),
-        ('BUNIT', ('', 'relative to the lit part')),
-        ('DISPAXIS', ('xy'.index(task.axis) + 1, 'axis along which the spectrum runs')),
-        ('RSPMETH', (fit.method, 'how the spectrum of the lamp was fitted')),
-        ('RSPORDER', (fit.order, 'degree, pieces or window of the fit')),
-        ('RSPBOX', (fit.box, '[pix] averaged before the fit')),
-        ('RSPCLIP', (fit.clip, 'sigma beyond which points were clipped')),
-        ('RSPNUSED', (int(found.lamp.used.sum()), 'points of the spectrum used by the fit')),
-        ('RSPRMS', (found.lamp.rms, 'rms of spectrum / fit - 1')),
-        ('RSPLEVEL', (found.level, 'median that the result was divided by')),
-        ('LITSEC', (_section(found, task.axis), 'smallest section with all that is lit')),
-        ('LITROWS', (int(rows.sum()), 'lit rows or columns along the slit')),
-        ('NBADPIX', (int(found.bad.sum()), 'bad pixels')),
-        ('BADLIMIT', (args.bad, 'deviation from which a pixel is bad')),
-    ]  # fmt: skip
-    return cards if isinstance(args.lit, slice) else [*cards, ('LITLEAST', (args.lit, 'least light of a lit row'))]
-
-
-def _section(found: Any, axis: str) -> str:
-    along, across = found.lit_bounds
-    return str(files.section.from_bounds([*along, *across] if axis == 'x' else [*across, *along]))
-
-
-def _words(fit: Any) -> str:
-    unit = {'poly': 'degree', 'spline': 'pieces', 'median': 'pixels'}[fit.method]
-    return f'{fit.method} of {fit.order} {unit}' if unit != 'degree' else f'{fit.method} of degree {fit.order}'
-
-
-def _picture(task: _Task, found: Any, fit: Any, args: argparse.Namespace) -> bytes:
     lamp = found.lamp
-    curves = plots.response.Curves(
+    return plots.response.Curves(
         title=files.pictures.title('filename', task.image),
-        note=f'{_words(fit)}; residual rms {100 * lamp.rms:.3g} %; '
+        note=f'{responses.words(settings.fit)}; residual rms {100 * lamp.rms:.3g} %; '
         f'{(~lamp.used).sum()} of {len(lamp.used)} points left out; {found.bad.sum()} bad pixels',
         along=task.axis, across='yx'['xy'.index(task.axis)], data=lamp.spectrum, fit=lamp.curve, used=lamp.used,
         profile=found.profile, lit=found.lit.any(axis=1),
-        least=None if isinstance(args.lit, slice) else args.lit)  # fmt: skip
-    return plots.response.picture(curves, task.plot[-3:].lower())
+        least=None if isinstance(settings.lit, slice) else settings.lit)  # fmt: skip
 
 
-def _report(task: _Task, found: Any, job: cli.Job) -> None:
-    name, lamp = task.output or task.plot, found.lamp
+def _report(name: str, found: Any, job: cli.Job) -> None:
+    lamp = found.lamp
     job.detail(
         f'{name}: {found.lit.any(axis=1).sum()} lit rows, residual rms {lamp.rms:.3g}, {found.bad.sum()} bad pixels'
     )

@@ -4,7 +4,8 @@ The operand is a number, key=KEYWORD (each image's own value), one image for
 all, or as many images as there are on the left; a 2-D operand goes with every
 plane of a cube. = fills the image's shape with the operand. Where the image
 brings an uncertainty along (extension UNCERT, VAR or IVAR), the result has one
-in UNCERT, with that of the operand in it if it has one. Nothing wraps: the
+in UNCERT, with that of the operand in it if it has one; a mask (MASK, DQ or
+BADPIX; not 0 is bad) goes along in MASK likewise. Nothing wraps: the
 result is float32, or float64 where its values need that. A division by 0 is
 NaN and counted. Without -o the outputs are imar_NAME in the current folder.
 
@@ -67,7 +68,7 @@ def img_arith(args: argparse.Namespace, job: cli.Job) -> None:
     else:
         pairs = _listed_pairs(args, job)
     files.pairs.refuse_senseless(pairs, operator)
-    tasks = operations.planned(operator, _with_outputs(pairs, args), hdu, region)
+    tasks = operations.planned(operator, _with_outputs(pairs, args), hdu, region, max_size=args.max_size)
     if args.dry_run:
         for task in tasks:
             job.say(f'{task.words} -> {task.output}')

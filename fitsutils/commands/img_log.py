@@ -45,7 +45,7 @@ Examples
 """
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from fitsutils import cli, files, selection
@@ -105,6 +105,9 @@ def img_log(args: argparse.Namespace, job: cli.Job) -> None:
     if args.count is not None:
         text = _counts(log, [key.name for key in keys], sorting, args.format)
     else:
+        told = chosen.absent
+        _warn_of_absent(log, [key for key, _ in sorting if key not in told], files.header.sort_value)
+        _warn_of_absent(log, [key for key in columns if key not in told], _value(args))
         text = _text(_uniques(_sorted(log, sorting), keys, args), columns, keys, args)
     _write(text, args, job)
 
@@ -172,7 +175,6 @@ def _sorted(log: Sequence[_Frame], sorting: Sequence[tuple[str, bool]]) -> list[
         [frame.name if key == _FILENAME else files.header.sort_value(frame.header, key) for frame in log]
         for key, _ in sorting
     ]
-    _warn_of_absent([key for key, _ in sorting], values)
     rows = files.header.order(values, [falling for _, falling in sorting]) if sorting else range(len(log))
     return [log[row] for row in rows]
 
@@ -204,16 +206,18 @@ def _text(log: Sequence[_Frame], columns: Sequence[str], keys: Sequence[Any], ar
         return files.table.render(names, [frame.values for frame in log], args.format, numbered=True)
     others = sorted({key for _, header, _ in log for key in header if key not in columns}) if _ALL in columns else []
     shown = [key for name in columns for key in (others if name == _ALL else [name])]
-    value = files.header.lookup if args.alias else files.header.value
+    value = _value(args)
     rows = [[frame.name if key == _FILENAME else value(frame.header, key) for key in shown] for frame in log]
-    asked = [key for key in shown if key not in others]
-    _warn_of_absent(asked, [[row[shown.index(key)] for row in rows] for key in asked])
     return files.table.render(shown, rows, args.format, numbered=True)
 
 
-def _warn_of_absent(keys: Sequence[str], values: Sequence[Sequence[Any]]) -> None:
-    for key, column in zip(keys, values, strict=True):
-        if column and all(value is None for value in column):
+def _value(args: argparse.Namespace) -> Callable[[Any, str], Any]:
+    return files.header.lookup if args.alias else files.header.value
+
+
+def _warn_of_absent(log: Sequence[_Frame], keys: Sequence[str], value: Callable[[Any, str], Any]) -> None:
+    for key in keys:
+        if log and key not in (_FILENAME, _ALL) and all(value(frame.header, key) is None for frame in log):
             warn(f'no image has a value of {key}')
 
 

@@ -15,11 +15,16 @@ pairs, or, with the word matrix, all of the table's columns of numbers. Columns
 are statistics and keywords, whether or not -s and -k show them: numbers, dates
 (DATE-OBS is the time of observation) and words. Points that stand out are named.
 
+--where takes images as in img_log, whose help has the language: its statistics
+are of the region, without what --mask and --clip leave out, with -t of each
+plane. Pixels are read only of the images whose headers do not settle the matter.
+
 Examples
 --------
   img_stats 'bsub.005[1-9].fit,bsub.006[01].fit' -b 600 1100 400 700 -o raw_dark_stats.log
   img_stats flat*.fits -s median,rstd,q2.5,q97.5 --section '[101:900,101:600]'
   img_stats cube.fits -t                       # a row a plane
+  img_stats *.fits --where 'IMAGETYP ~ /flat/i and 8000 < median < 50000' -k FILTER -s median,rstd
   img_stats sky.fits --clip 3 -k FILTER,EXPTIME --format csv
   img_stats bias.fits --hist 980,1020,5        # a histogram instead
   img_stats flat_*.fits -s filabres --mask unlit.fits -u
@@ -29,10 +34,11 @@ Examples
 """
 
 import argparse
-from collections.abc import Iterator, Sequence
+import functools
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from fitsutils import cli, files, pixels, plots
+from fitsutils import cli, files, pixels, plots, selection
 from fitsutils.errors import Failure, UsageError, refusing
 
 _DEFAULT = ['num', 'sum', 'mean', 'median', 'rms']
@@ -68,6 +74,7 @@ def build_parser() -> cli.Parser:
     parser.add_argument('--plot', nargs=2, metavar=('X,Y|matrix', 'FILE'),
         help='draw columns against each other: .png or .pdf')  # fmt: skip
     parser.share(
+        'where',
         'text-output',
         'append',
         'force',
@@ -86,6 +93,7 @@ def img_stats(args: argparse.Namespace, job: cli.Job) -> None:
     """Print the statistics of images."""
     _check(args)
     columns = _Columns(args)
+    chosen = selection.Selection(args.where)
     region = files.section.chosen(args.bounds, args.cube_bounds, args.section)
     hdu = args.hdu and files.inputs.parse_hdu(args.hdu)
     references = files.inputs.expand(args.images, null=args.null)
@@ -97,10 +105,11 @@ def img_stats(args: argparse.Namespace, job: cli.Job) -> None:
     with job.progress(len(references), 'images') as progress:
         for reference in references:
             with job.attempt():
-                image = files.reader.open_image(reference, hdu, region, keywords=columns.keys)
-                rows += _rows(image, mask, columns, args)
+                image = files.reader.open_image(reference, hdu, region, keywords=[*columns.keys, *chosen.keywords])
+                rows += _rows(image, mask, columns, chosen, args)
             progress.step()
-    if rows and wanted:
+    chosen.warn('planes' if args.planes else 'images')
+    if wanted and (rows or chosen.is_empty):
         text = files.table.render(columns.shown, columns.visible(rows), args.format, digits=10)
         job.wrote(files.output.write_text(args.output, text, append=args.append))
     if rows and plot is not None:
@@ -170,39 +179,60 @@ class _Columns:
         return [each for each in numbers if each.varies], [each.name for each in numbers if not each.varies]
 
 
-def _rows(image: Any, mask: Any, columns: _Columns, args: argparse.Namespace) -> list[list[Any]]:
+def _rows(
+    image: Any, mask: Any, columns: _Columns, chosen: selection.Selection, args: argparse.Namespace
+) -> list[list[Any]]:
     """The rows of one image."""
     if args.planes and len(image.shape) != 3:
         raise Failure(f'-t wants a cube, and it has {len(image.shape)} axes', image.path)
-    data = files.reader.read_pixels(image, checksum=args.checksum, max_size=args.max_size)
-    bad = files.reader.read_mask(mask, image)
-    keys = [files.header.lookup(image.keywords, key) for key in columns.keys]
-    keys, more = keys[: len(args.keys)], keys[len(args.keys) :]
     rows = []
-    for place, plane, hidden in _planes(data, bad, args.planes):
-        values = pixels.stats.distribution(plane, hidden)
-        if args.clip is not None:
-            values = values.clipped(args.clip)
+    for place, frame in _frames(image, mask, args):
+        if not chosen.takes(selection.lookup(image.keywords, str(image.reference), frame.statistic)):
+            continue
+        keys = [files.header.lookup(image.keywords, key) for key in columns.keys]
+        keys, more = keys[: len(args.keys)], keys[len(args.keys) :]
         lead = [str(image.part(place)), *keys] + ([] if place is None else [place + 1])
         if args.hist:
-            edges, counts = pixels.stats.histogram(values, *args.hist)
+            edges, counts = pixels.stats.histogram(frame.values, *args.hist)
             rows += [
                 [*lead, *line] for line in zip(edges[:-1].tolist(), edges[1:].tolist(), counts.tolist(), strict=True)
             ]
             continue
-        found = pixels.stats.describe(values, columns.stats)
+        found = {name: frame.statistic(name) for name in columns.stats}
         rows.append([*lead, *(found[name] for name in columns.stats), *more])
         if args.update:
             _update(image, {name: found[name] for name in columns.shown if name in found}, args)
     return rows
 
 
-def _planes(data: Any, bad: Any, apart: bool) -> Iterator[tuple[int | None, Any, Any]]:
-    if not apart:
-        yield None, data, bad
-        return
-    for place, plane in enumerate(data):
-        yield place, plane, None if bad is None else bad[place]
+class _Frame:
+    """An image or a plane of it: its pixels are read when they are asked for, each statistic is computed once."""
+
+    def __init__(self, read: Callable[[], Any]) -> None:
+        self._read = read
+        self.statistic = functools.cache(lambda name: pixels.stats.describe(self.values, [name])[name])
+
+    @functools.cached_property
+    def values(self) -> Any:
+        """The good pixels, in order."""
+        return self._read()
+
+
+def _frames(image: Any, mask: Any, args: argparse.Namespace) -> Iterator[tuple[int | None, _Frame]]:
+    @functools.cache
+    def read() -> tuple[Any, Any]:
+        data = files.reader.read_pixels(image, checksum=args.checksum, max_size=args.max_size)
+        return data, files.reader.read_mask(mask, image)
+
+    def values(place: int | None) -> Any:
+        data, bad = read()
+        if place is not None:
+            data, bad = data[place], None if bad is None else bad[place]
+        found = pixels.stats.distribution(data, bad)
+        return found if args.clip is None else found.clipped(args.clip)
+
+    for place in range(image.shape[0]) if args.planes else [None]:
+        yield place, _Frame(functools.partial(values, place))
 
 
 def _update(image: Any, found: dict[str, Any], args: argparse.Namespace) -> None:

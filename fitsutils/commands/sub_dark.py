@@ -6,8 +6,8 @@ the times, or with --offset and --slope (as fit_dark prints them) by the line,
 of its own exposure time (within a thousandth) as it is, or else the longest,
 scaled. --rate takes offset and rate of every pixel, as fit_dark --per-pixel
 writes them. The header says what was subtracted: DARKSUB, DARKFAC (the factor).
-An uncertainty that an image brings along (UNCERT, VAR, IVAR) goes along into
-UNCERT, with that of the dark in it if it has one.
+What an image brings along goes along, with what the dark has of it: an
+uncertainty (UNCERT, VAR, IVAR) into UNCERT, a mask (MASK, DQ, BADPIX) into MASK.
 
 A bias does not grow with time, so a dark that still holds it is not scaled:
 --bias FILE takes it out of the dark (not out of the images). Whether it is in
@@ -55,12 +55,12 @@ def build_parser() -> cli.Parser:
 
 
 class _Task(NamedTuple):
-    """One output: image, what is to be subtracted from it, output path, the image's uncertainty."""
+    """One output: image, what is to be subtracted from it, output path, what the image brings along."""
 
     image: Any
     share: Any
     output: str
-    sigma: Any
+    own: Any
 
     @property
     def words(self) -> str:
@@ -85,9 +85,8 @@ def sub_dark(args: argparse.Namespace, job: cli.Job) -> None:
         image = files.reader.read_pixels(task.image, checksum=args.checksum, max_size=args.max_size)
         dark, sigma = task.share.pixels(read), None
         result, _ = pixels.arithmetic.operate(image, '-', dark)
-        if task.sigma is not None:
-            own = files.masks.read_deviation(task.sigma, max_size=args.max_size)
-            sigma = pixels.arithmetic.deviation(image, '-', dark, own, task.share.deviation())
+        if task.own.uncertainty is not None:
+            sigma = pixels.arithmetic.deviation(image, '-', dark, task.own.deviation(), task.share.deviation())
         if mask is not None:
             result[files.reader.read_mask(mask, task.image)] = math.nan
         lost = pixels.arithmetic.count_missing(result) - pixels.arithmetic.count_missing(image)
@@ -154,7 +153,7 @@ def _plan(args: argparse.Namespace, mask: Any, read: Any) -> list[_Task]:
         [image.keywords for image in images], [image.name for image in images], ignore=['EXPTIME', 'FILTER']
     )
     return [
-        _Task(frame.image, shares.of(frame), output, files.masks.uncertainty(frame.image))
+        _Task(frame.image, shares.of(frame), output, files.masks.baggage(frame.image, max_size=args.max_size))
         for frame, (_, output) in zip(frames, wanted, strict=True)
     ]
 
@@ -182,7 +181,8 @@ def _begin(
             result = pixels.arithmetic.as_type(result, dtype)
     lines = [task.words, task.share.how] + ([f'{lost} pixels have no dark, or are masked'] if lost else [])
     header = files.header.product(task.image, 'sub_dark', lines, [*task.share.cards, *cards])
-    return files.writer.begin_fits(task.output, files.provenance.with_uncertainty(result, header, sigma))
+    bad = None if task.own.mask is None else task.own.bad() | task.share.bad()
+    return files.writer.begin_fits(task.output, files.provenance.with_baggage(result, header, sigma, bad))
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -1,9 +1,11 @@
 """The images that go with each image of a stack: bad pixels and uncertainties."""
 
+from __future__ import annotations
+
 import os
 import re
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +19,8 @@ from fitsutils.files.reader import Image, open_image, read_pixels
 _KEYWORD = re.compile(r'[A-Z0-9_ -]+')
 _FOLDERS = re.compile(r'[/\\$]')  # of Unix, of Windows, and IRAF's logical ones
 _EXTENSION = re.compile(r'(.+)\[([^\[\]]+)\]\Z', re.DOTALL)
+_UNCERTAINTIES = ('UNCERT', 'VAR', 'IVAR')
+_MASKS = ('MASK', 'DQ', 'BADPIX')
 _KINDS = {'VAR': 'var', 'IVAR': 'ivar'}
 _UTYPES = {'STDDEVUNCERTAINTY': 'std', 'VARIANCEUNCERTAINTY': 'var', 'INVERSEVARIANCE': 'ivar'}
 
@@ -60,9 +64,7 @@ def for_images(word: str, images: Sequence[Image], roster: Sequence[Any] | None 
     return [shelf.fitted(reference, image) for reference, image in zip(references, images, strict=True)]
 
 
-def companions(
-    images: Sequence[Image], names: Sequence[str] = ('UNCERT', 'VAR', 'IVAR')
-) -> list[tuple[Image, str]] | None:
+def companions(images: Sequence[Image], names: Sequence[str] = _UNCERTAINTIES) -> list[tuple[Image, str]] | None:
     """The uncertainty that lies beside each image, in an extension of its file.
 
     Parameters
@@ -117,6 +119,66 @@ def uncertainty(image: Image) -> tuple[Image, str] | None:
     return found and found[0]
 
 
+class Baggage(NamedTuple):
+    """What an image brings along in extensions of its file.
+
+    Attributes
+    ----------
+    uncertainty : (Image, str) or None
+        As of `companions`.
+    mask : Image or None
+        Pixels that are bad, not 0: MASK, DQ or BADPIX.
+    max_size : int
+        Bytes that a compressed file may unpack to.
+    """
+
+    uncertainty: tuple[Image, str] | None = None
+    mask: Image | None = None
+    max_size: int = 2 * 10**10
+
+    def deviation(self) -> NDArray[np.float64] | float:
+        """Standard deviations of the image's shape or of its planes'; 0 where it brings none along."""
+        return 0.0 if self.uncertainty is None else read_deviation(self.uncertainty, max_size=self.max_size)
+
+    def bad(self) -> NDArray[np.bool_] | bool:
+        """Where the mask is not 0, NaN too; False where there is none."""
+        return False if self.mask is None else read_pixels(self.mask, max_size=self.max_size) != 0
+
+
+def baggage(image: Image, *, max_size: int = 2 * 10**10) -> Baggage:
+    """What an image brings along; what is of no use is warned of and left.
+
+    Parameters
+    ----------
+    image : Image
+        The image.
+    max_size : int
+        Bytes that a compressed file may unpack to.
+
+    Returns
+    -------
+    Baggage
+        Its uncertainty and its mask.
+    """
+    if not image.may_have_company:
+        return Baggage()
+    shelf = _Shelf()
+    if shelf.name_of(image) in (*_UNCERTAINTIES, *_MASKS):  # it is such an extension itself
+        return Baggage()
+    return Baggage(uncertainty(image), _own_mask(image, shelf), max_size)
+
+
+def _own_mask(image: Image, shelf: _Shelf) -> Image | None:
+    found = next((there for name in _MASKS if (there := shelf.find(image, name)) is not None), None)
+    if found is None:
+        return None
+    try:
+        return shelf.fitted(found, image)
+    except Failure as error:
+        warn(f'its mask is not carried on: {error}')
+        return None
+
+
 def read_deviation(companion: tuple[Image, str], *, max_size: int = 2 * 10**10) -> NDArray[np.float64]:
     """Standard deviations from whatever kind of uncertainty.
 
@@ -168,7 +230,7 @@ def _files(word: str, count: int) -> list[Reference] | None:
     return references * count if len(references) == 1 else references
 
 
-def _extensions(word: str, images: Sequence[Image], shelf: '_Shelf') -> list[Reference] | None:
+def _extensions(word: str, images: Sequence[Image], shelf: _Shelf) -> list[Reference] | None:
     bare = word.strip()
     try:
         hdu = parse_hdu(bare[1:-1] if bare.startswith('[') and bare.endswith(']') else bare)
@@ -225,6 +287,10 @@ class _Shelf:
             return None
         own = names.get(image.index, ('', 1))[1]
         return Reference(image.path, (hdu, own if own in versions else versions[0]))
+
+    def name_of(self, image: Image) -> str:
+        """The EXTNAME of an image's own HDU."""
+        return self._names_in(image.path).get(image.index, ('', 1))[0]
 
     def _names_in(self, path: str) -> dict[int, tuple[str, int]]:
         if path not in self._names:

@@ -284,8 +284,10 @@ _MAP_TEXTS = {
 }
 
 
-def with_uncertainty(pixels: NDArray, header: Any, sigma: NDArray | None) -> list[tuple[NDArray, Any]]:
-    """An image and its uncertainty, as `writer.write_fits` takes them.
+def with_baggage(
+    pixels: NDArray, header: Any, sigma: NDArray | None, bad: NDArray | None = None
+) -> list[tuple[NDArray, Any]]:
+    """An image with its uncertainty and its mask, as `writer.write_fits` takes them.
 
     Parameters
     ----------
@@ -295,19 +297,25 @@ def with_uncertainty(pixels: NDArray, header: Any, sigma: NDArray | None) -> lis
         Its header; BUNIT is put in where it is missing and there is an uncertainty.
     sigma : ndarray or None
         Standard deviations of the pixels, of their shape.
+    bad : ndarray of bool, optional
+        Bad pixels, of their shape or of its last axes; those without a value are bad too.
 
     Returns
     -------
     list of (ndarray, Header)
-        The image, and where there is one its extension UNCERT, of the image's type where that is a float.
+        The image, and what there is of its extensions UNCERT, of the image's type where that is a float, and MASK.
     """
-    if sigma is None:
-        return [(pixels, header)]
-    if headers.value(header, 'BUNIT') is None:
-        header['BUNIT'] = ('adu', 'unit of the pixels')
-    kind = pixels.dtype if pixels.dtype.kind == 'f' else np.dtype('f4')
-    head = map_header('UNCERT', header, 'standard deviation of the pixels')
-    return [(pixels, header), (sigma.astype(kind, copy=False), head)]
+    parts = [(pixels, header)]
+    if sigma is not None:
+        if headers.value(header, 'BUNIT') is None:
+            header['BUNIT'] = ('adu', 'unit of the pixels')
+        kind = pixels.dtype if pixels.dtype.kind == 'f' else np.dtype('f4')
+        head = map_header('UNCERT', header, 'standard deviation of the pixels')
+        parts.append((sigma.astype(kind, copy=False), head))
+    if bad is not None:
+        whole = np.broadcast_to(bad, pixels.shape) | ~np.isfinite(pixels)
+        parts.append((whole.astype('u1'), map_header('MASK', header, '1 where a pixel is bad or has no value')))
+    return parts
 
 
 def map_header(name: str, header: fits.Header | plain.PlainHeader, text: str | None = None) -> plain.PlainHeader:

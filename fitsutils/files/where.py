@@ -304,6 +304,8 @@ class _Parser:
     def _needed_condition(self, node: Node, start: int) -> Node:
         if node.is_condition:
             return node
+        if self.token.text == '=':
+            raise self.error('equality is written ==', self.token.start)
         hint = f': compare it with something, or ask has({node})' if isinstance(node, Keyword) else ''
         raise self.error(f'this is a value and no condition{hint}', start)
 
