@@ -583,6 +583,8 @@ def method(
         filled=recipe.fill,
         mask=settings.mask,
         place=None if stack.placement is None else stack.placement.places[0],
+        offsets=settings.offsets,
+        shifts=None if stack.placement is None else stack.placement.shifts,
         uncertainty=_source_of_uncertainty(stack, settings, result),
         skipped=tuple(skipped),
         unlike=tuple(unlike),

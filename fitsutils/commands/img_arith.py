@@ -25,7 +25,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from fitsutils import cli, files, pixels
-from fitsutils.errors import UsageError, refusing
+from fitsutils.errors import UsageError, refusing, warn
 
 _OPERATORS = ('+', '-', '*', 'x', '/', '^', 'min', 'max', '=')
 
@@ -157,6 +157,7 @@ def _plan(
         operand = shared or (files.reader.open_image(operands[place], hdu) if operands else number)
         tasks.append(_task(image, operator, operand, output, args.max_size))
     _warn_of_differences(tasks, operator)
+    _warn_of_second_bias(tasks)
     return tasks
 
 
@@ -200,9 +201,21 @@ def _warn_of_differences(tasks: list[_Task | None], operator: str) -> None:
     for group in [pairs] if shared else [[pair] for pair in pairs]:
         images = [group[0].operand, *(pair.image for pair in group)]
         ignore = ['EXPTIME'] if operator == '/' else ['EXPTIME', 'FILTER']
+        ignore += [] if operator in ('+', '-', 'min', 'max') else ['BUNIT']
         files.header.warn_of_differences(
             [image.keywords for image in images], [image.name for image in images], ignore=ignore
         )
+
+
+def _warn_of_second_bias(tasks: list[_Task | None]) -> None:
+    """A bias that is subtracted twice, or after the bias level: said once."""
+    for task in tasks:
+        if task is None or task.operator != '-' or isinstance(task.operand, float):
+            continue
+        what = files.calibrated.is_bias(task.operand) and files.calibrated.bias_out(task.image, level=False)
+        if what:
+            warn(f'a bias was subtracted from it already ({what})', task.image.path)
+            return
 
 
 class _Operands:
