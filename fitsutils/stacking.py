@@ -423,6 +423,7 @@ def _variances(stack: Stack, values: NDArray) -> NDArray:
     with np.errstate(divide='ignore', invalid='ignore', over='ignore'):
         for number, (_, kind) in enumerate(stack.variances):
             if kind == 'std':
+                values[number][values[number] < 0] = np.nan  # no standard deviation: its square would be one
                 values[number] **= 2
             elif kind == 'ivar':
                 values[number] = 1 / values[number]

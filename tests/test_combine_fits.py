@@ -699,6 +699,15 @@ def test_uncertainties_of_all_inputs_are_carried_on(tmp_path, monkeypatch, metho
     assert fits.getheader('s.fits')['CMBUNC'] == 'scatter'
 
 
+def test_an_uncertainty_below_0_is_none(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ('u0.fits', 'u1.fits'):
+        sigma = np.array([[1.0, -1.0, np.nan, 2.0]])
+        fits.HDUList([fits.PrimaryHDU(np.ones((1, 4))), fits.ImageHDU(sigma, name='UNCERT')]).writeto(name)
+    run('u?.fits', '-m', 'mean', '-q', '-o', 'c.fits')
+    np.testing.assert_allclose(fits.getdata('c.fits', 'UNCERT'), [[np.sqrt(0.5), np.nan, np.nan, np.sqrt(2)]])
+
+
 def test_uncertainties_of_some_inputs_only_are_not(tmp_path, monkeypatch, make_image, capsys):
     monkeypatch.chdir(tmp_path)
     with_uncertainties(['u0.fits', 'u1.fits'], (7, 11))

@@ -100,10 +100,8 @@ def _sigma(task: _Task, image: Any, operand: Any, limit: tuple[float, float] | N
     """The uncertainty of a result, where its image has one."""
     if task.own.uncertainty is None:
         return None
-    denominators = pixels.arithmetic.denominators(operand, limit)
-    return pixels.arithmetic.deviation(
-        image, task.operator, denominators, task.own.deviation(), task.others.deviation()
-    )
+    sigmas = task.own.deviation(), task.others.deviation()
+    return pixels.arithmetic.deviation(image, task.operator, operand, *sigmas, min_denominator=limit)
 
 
 def split_words(words: Sequence[str]) -> tuple[list[str], str, list[str]]:
