@@ -7,11 +7,13 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from fitsutils.errors import refusing
+from fitsutils.errors import refusing, warn
 from fitsutils.files import calibrated, masks, pairs, provenance, reader, writer
 from fitsutils.files import header as headers
 from fitsutils.files.inputs import Reference
 from fitsutils.pixels import arithmetic
+
+_KEYWORDS = (*calibrated.KEYWORDS, *calibrated.MASTER_KEYWORDS)  # of every image and operand
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,15 +100,12 @@ class Operation:
         parts = provenance.with_baggage(result, self._header(undefined, rules.cards), sigma, bad)
         return undefined, writer.begin_fits(self.output, parts)
 
-    def _deviation(
-        self, image: NDArray, operand: NDArray | float, limit: tuple[float, float] | None
-    ) -> NDArray | None:
+    def _deviation(self, image: NDArray, operand: NDArray | float, limit: tuple[float, float] | None) -> NDArray | None:
         """The uncertainty of the result, where its image has one."""
         if self.own.uncertainty is None:
             return None
-        denominators = arithmetic.denominators(operand, limit)
         sigmas = self.own.deviation(), self.others.deviation()
-        return arithmetic.deviation(image, self.operator, denominators, *sigmas)
+        return arithmetic.deviation(image, self.operator, operand, *sigmas, min_denominator=limit)
 
     def _header(self, undefined: int, cards: Iterable[tuple[str, Any]]) -> Any:
         lines = [self.words] + ([f'{undefined} pixels have no value'] if undefined else [])
@@ -151,12 +150,13 @@ def planned(
     opened: dict[Reference, Any] = {}
     operations = []
     for (reference, operand), output in wanted:
-        image = reader.open_image(reference, hdu, region, keywords=calibrated.MASTER_KEYWORDS)
+        image = reader.open_image(reference, hdu, region, keywords=_KEYWORDS)
         if isinstance(operand, Reference) and operand not in opened:  # a master serves many images
-            opened[operand] = reader.open_image(operand, hdu, keywords=calibrated.MASTER_KEYWORDS)
+            opened[operand] = reader.open_image(operand, hdu, keywords=_KEYWORDS)
         found = opened[operand] if isinstance(operand, Reference) else operand
         operations.append(_operation(image, operator, found, output, max_size))
     _warn_of_differences(operations, operator)
+    _warn_of_second_bias(operations)
     return operations
 
 
@@ -185,8 +185,20 @@ def _warn_of_differences(operations: Sequence[Operation], operator: str) -> None
         if not isinstance(each.operand, float):
             users.setdefault(str(each.operand.reference), []).append(each)
     ignore = ['EXPTIME'] if operator == '/' else ['EXPTIME', 'FILTER']
+    ignore += [] if operator in ('+', '-', 'min', 'max') else ['BUNIT']
     for group in users.values():
         images = [group[0].operand, *(each.image for each in group)]
         headers.warn_of_differences(
             [image.keywords for image in images], [image.name for image in images], ignore=ignore
         )
+
+
+def _warn_of_second_bias(operations: Sequence[Operation]) -> None:
+    """A bias that is subtracted twice, or after the bias level: said once."""
+    for each in operations:
+        if each.operator != '-' or isinstance(each.operand, float):
+            continue
+        what = calibrated.is_bias(each.operand) and calibrated.bias_out(each.image, level=False)
+        if what:
+            warn(f'a bias was subtracted from it already ({what})', each.image.path)
+            return

@@ -326,6 +326,24 @@ def test_uncertainties_go_along(night, name, cards, form):
     assert len(fits.info('zero.fits', output=False)) == 1
 
 
+def test_a_bias_that_is_subtracted_twice_is_said(night, capsys):
+    run('night.0001.fit', '-', 'bias.fit', '-o', 'a.fit')
+    assert 'BIASSUB' in fits.getheader('a.fit')
+    assert capsys.readouterr().err == ''
+    run('a.fit', '-', 'bias.fit', '-o', 'b.fit')
+    said = capsys.readouterr().err
+    assert said == 'img_arith: warning: a.fit: a bias was subtracted from it already (BIASSUB = bias.fit)\n'
+
+
+def test_units_that_differ_are_said(night, make_image, capsys):
+    make_image('e.fit', np.ones((NY, NX)), BUNIT='electron')
+    make_image('a.fit', np.ones((NY, NX)), BUNIT='adu')
+    run('e.fit', '-', 'a.fit', '-o', 'r.fit')
+    assert 'BUNIT differs: adu in a.fit, electron in e.fit' in capsys.readouterr().err
+    run('e.fit', '/', 'a.fit', '-o', 's.fit')
+    assert capsys.readouterr().err == ''
+
+
 def test_masks_go_along(night):
     bad, other = np.zeros((NY, NX), 'u1'), np.zeros((NY, NX), 'u1')
     bad[1, 2] = other[3, 4] = 1

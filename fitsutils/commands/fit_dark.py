@@ -180,6 +180,9 @@ def _fitted(args: argparse.Namespace, job: cli.Job, darks: Sequence[Any], mask: 
             points.append(frames.measure(dark, read, _stat(args), mask, args.clip))
             progress.step()
     line = frames.fit(points, weigh=args.weights == 'rms')
+    off = frames.off_the_line(points)
+    if off is not None:
+        job.say(f'{off[0].dark.image.path}: it lies {off[1]:+.4g} counts off the line of the other darks')
     offset, slope = _words(line)
     job.detail(f'counts = {" +/- ".join(offset)} + {" +/- ".join(slope)} x exposure time, {line.npts} darks')
     return points, line

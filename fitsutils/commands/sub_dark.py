@@ -80,6 +80,8 @@ def sub_dark(args: argparse.Namespace, job: cli.Job) -> None:
             job.wrote(task.output)
         return
     files.output.make_folder(args.output)
+    if args.dark and args.slope is None and len({task.share.source.time for task in tasks}) > 1:
+        job.say('darks of several times, and no line: what is scaled, is by the ratio of the times (see fit_dark)')
 
     def begin(task: _Task) -> tuple[int, Callable[[], None]]:
         image = files.reader.read_pixels(task.image, checksum=args.checksum, max_size=args.max_size)

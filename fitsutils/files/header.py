@@ -53,6 +53,7 @@ _NO_FLAT = re.compile(r'DARK|BIAS', re.IGNORECASE)  # the dark of a flat, and th
 # Keywords that differ between frames by mistake more often than on purpose, and by how much they may.
 _SHOULD_AGREE: tuple[tuple[str, float], ...] = (
     ('FILTER', 0), ('XBINNING', 0), ('YBINNING', 0), ('GAIN', 1e-6), ('CCD-TEMP', 1.0), ('EXPTIME', 1e-6),
+    ('BUNIT', 0),
 )  # fmt: skip
 
 
