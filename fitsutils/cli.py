@@ -8,9 +8,11 @@ import argparse
 import atexit
 import collections
 import contextlib
+import datetime
 import gc
 import io
 import os
+import re
 import signal
 import sys
 import time
@@ -25,6 +27,8 @@ DONE, FAILED, USAGE, QUALITY = 0, 1, 2, 3
 
 _SIZES = {'': 1, 'K': 10**3, 'M': 10**6, 'G': 10**9, 'T': 10**12,
           'KI': 2**10, 'MI': 2**20, 'GI': 2**30, 'TI': 2**40}  # fmt: skip
+_PIECES = re.compile(r'(\d+(?:\.\d*)?|\.\d+)([dhms])', re.ASCII)
+_UNITS = {unit: datetime.timedelta(seconds=length) for unit, length in zip('dhms', (86400, 3600, 60, 1), strict=True)}
 
 
 def size(text: str) -> int:
@@ -110,6 +114,39 @@ def word_list(text: str) -> list[str]:
     ['OBJECT', 'EXPTIME', 'FILTER']
     """
     return [word for piece in text.split(',') if (word := piece.replace('\\\n', ' ').strip().strip('\\').strip())]
+
+
+def duration(text: str) -> datetime.timedelta:
+    """A length of time such as ``1h``, ``90s`` or ``1h30m``.
+
+    Parameters
+    ----------
+    text : str
+        Numbers, each with its unit: d, h, m or s; 0 needs none.
+
+    Returns
+    -------
+    timedelta
+        The length, not negative.
+
+    Raises
+    ------
+    argparse.ArgumentTypeError
+        When the text is no such length.
+
+    Examples
+    --------
+    >>> duration('1h30m'), duration('0.5d'), duration('0')
+    (datetime.timedelta(seconds=5400), datetime.timedelta(seconds=43200), datetime.timedelta(0))
+    """
+    word = ''.join(text.split())
+    pieces = _PIECES.findall(word)
+    if word != '0' and (not pieces or ''.join(number + unit for number, unit in pieces) != word):
+        raise argparse.ArgumentTypeError(f'{text.strip()!r} is not a length of time such as 1h, 30m, 90s or 1h30m')
+    try:
+        return sum((float(number) * _UNITS[unit] for number, unit in pieces), datetime.timedelta())
+    except OverflowError:
+        raise argparse.ArgumentTypeError(f'{text.strip()!r} is longer than any calendar') from None
 
 
 # The registry of shared options: a command names those that it has.

@@ -20,6 +20,7 @@ _FAR = 3.0  # scatters of a pixel within which a level may be 0
 _SAME = 1e-3  # exposure times that differ by less, relatively, are one
 _MEDIAN_TO_MEAN = 1.2533  # sqrt(pi/2): the error of a median of normal values against that of their mean
 
+_FEWEST_POINTS = 5  # of fewer none can be told from the others
 NO_WEIGHT = 'its pixels do not scatter, and --weights rms has nothing to weigh it by'
 
 Read = Callable[[Any], NDArray]
@@ -135,31 +136,6 @@ class Dark:
         found = [masks.uncertainty(image) for image in (self.image, self.bias) if image is not None]
         sigmas = [masks.read_deviation(companion) for companion in found if companion is not None]
         return abs(factor) * np.sqrt(sum(sigma**2 for sigma in sigmas)) if sigmas else 0.0
-
-
-class Reader:
-    """Reads pixels; the three images that were read last are at hand still: rate, offset and bias.
-
-    Parameters
-    ----------
-    checksum : str
-        What a wrong sum of an image means.
-    max_size : int
-        Bytes that one file may unpack to.
-    """
-
-    def __init__(self, checksum: str, max_size: int) -> None:
-        self._options = {'checksum': checksum, 'max_size': max_size}
-        self._kept: dict[str, NDArray] = {}
-
-    def __call__(self, image: Any) -> NDArray:
-        """The pixels of an image, which must not be changed."""
-        name = image.part()
-        if name not in self._kept:
-            self._kept = dict([*self._kept.items()][-2:])
-            self._kept[name] = reader.read_pixels(image, **self._options)
-        self._kept[name] = self._kept.pop(name)
-        return self._kept[name]
 
 
 def open_darks(
@@ -435,6 +411,11 @@ class Point:
     rms: float
     error: float
 
+    @property
+    def time(self) -> float:
+        """Exposure time of the dark, s."""
+        return self.dark.time
+
 
 def measure(dark: Dark, read: Read, statistic: str, mask: Any = None, clip: float | None = None) -> Point:
     """Measure the counts of a dark.
@@ -502,6 +483,35 @@ def fit(points: Sequence[Point], *, weigh: bool) -> Line:
             [point.dark.time for point in points], [point.counts for point in points],
             [point.error for point in points] if weigh else None,
         )  # fmt: skip
+
+
+def off_the_line(points: Sequence[Point]) -> tuple[Point, float] | None:
+    """The dark that does not belong to the others, if there is one.
+
+    Parameters
+    ----------
+    points : sequence of Point
+        What was measured.
+
+    Returns
+    -------
+    (Point, float) or None
+        The point that lies farthest from the line through the others, and how many counts; None for fewer than
+        five points, or where that is less than ten times as far as the others lie from it, and 1 count.
+    """
+    times, counts = (np.array([getattr(point, name) for point in points]) for name in ('time', 'counts'))
+    found = []
+    for place in range(len(points) if len(points) >= _FEWEST_POINTS else 0):
+        left = np.arange(len(points)) != place
+        if len(set(times[left])) < 2:
+            continue
+        line = darkcurrent.fit_line(times[left], counts[left])
+        scatter = math.sqrt(line.chi2 / (line.npts - 2))
+        found.append((abs(counts[place] - line.at(times[place])) / max(10 * scatter, 1.0), place, line))
+    if not found:
+        return None
+    far, place, line = max(found, key=lambda each: each[0])
+    return (points[place], float(counts[place] - line.at(times[place]))) if far > 1 else None
 
 
 def scaled_dark(

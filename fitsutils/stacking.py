@@ -464,6 +464,7 @@ def _variances(stack: Stack, values: NDArray) -> NDArray:
     with np.errstate(divide='ignore', invalid='ignore', over='ignore'):
         for number, (_, kind) in enumerate(stack.variances):
             if kind == 'std':
+                values[number][values[number] < 0] = np.nan  # no standard deviation: its square would be one
                 values[number] **= 2
             elif kind == 'ivar':
                 values[number] = 1 / values[number]
@@ -634,6 +635,8 @@ def method(
         filled=recipe.fill,
         mask=settings.mask,
         place=None if stack.placement is None else stack.placement.places[0],
+        offsets=settings.offsets,
+        shifts=None if stack.placement is None else stack.placement.shifts,
         uncertainty=_source_of_uncertainty(stack, settings, result),
         skipped=tuple(skipped),
         unlike=tuple(unlike),

@@ -176,6 +176,6 @@ def test_deviations_that_are_not_known():
     operand = np.array([2.0, 2.0, 0.0, np.nan, 2.0])
     assert np.isnan(arithmetic.deviation(image, '/', operand, sigma, np.full(5, 0.1))).all()
     np.testing.assert_array_equal(arithmetic.deviation(image[1:3], '+', 7.0, sigma[1:3]), [np.nan, 1.0])
-    limited = arithmetic.denominators(operand, (0.5, 4.0))
-    np.testing.assert_array_equal(arithmetic.deviation(image[2:3], '/', limited[2:3], sigma[2:3]), [0.25])
+    limited = arithmetic.deviation(image[1:3], '/', np.array([8.0, 0.0]), np.ones(2), 0.5, min_denominator=(0.5, 4.0))
+    np.testing.assert_allclose(limited, [np.hypot(1 / 8, 0.5 / 64), 0.25])
     assert arithmetic.denominators(operand, None) is operand

@@ -455,8 +455,11 @@ def test_the_header_says_all_that_was_done(everything, capsys):
     assert not [key for key in header if key.startswith('IM') and key.endswith('007')]
     assert header['CMBUNIT'] > 0
     assert header['NREJECT'] >= 0
-    text = str(header['HISTORY'])
-    assert all(word in text for word in ('mean of 6 images', 'left out: f.7.fit', 'shifted by median', '006 f.6.fit'))
+    text = str(header['HISTORY']).replace('\n', '').replace(' ', '')  # lines go on in the next card
+    words = ('mean of 6 images', 'left out: f.7.fit', 'level shifted by median', 'laid out by o.txt', '006 f.6.fit')
+    assert [word for word in words if word.replace(' ', '') not in text] == []
+    assert [header[f'IMOFX00{number}'] for number in range(1, 7)] == [0, 1, 0, 1, 0, 1]
+    assert header['IMOFY003'] == 0
 
 
 def test_a_plain_stack_of_stacks_keeps_none_of_that(everything):
@@ -695,6 +698,15 @@ def test_uncertainties_of_all_inputs_are_carried_on(tmp_path, monkeypatch, metho
     scatter = pixels.std(axis=0, ddof=1) * np.sqrt(5) * factor
     np.testing.assert_allclose(fits.getdata('s.fits', 'UNCERT'), scatter, rtol=1e-5)
     assert fits.getheader('s.fits')['CMBUNC'] == 'scatter'
+
+
+def test_an_uncertainty_below_0_is_none(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ('u0.fits', 'u1.fits'):
+        sigma = np.array([[1.0, -1.0, np.nan, 2.0]])
+        fits.HDUList([fits.PrimaryHDU(np.ones((1, 4))), fits.ImageHDU(sigma, name='UNCERT')]).writeto(name)
+    run('u?.fits', '-m', 'mean', '-q', '-o', 'c.fits')
+    np.testing.assert_allclose(fits.getdata('c.fits', 'UNCERT'), [[np.sqrt(0.5), np.nan, np.nan, np.sqrt(2)]])
 
 
 def test_uncertainties_of_some_inputs_only_are_not(tmp_path, monkeypatch, make_image, capsys):

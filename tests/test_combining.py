@@ -473,6 +473,19 @@ def test_variances_are_carried_into_the_uncertainty(method, clip, weights):
     assert checked > 20
 
 
+def test_the_median_of_one_or_two_values_is_their_mean():
+    band = np.array([1.0, 3.0, np.nan, np.nan, np.nan, 6.0, 2.0, 7.0, 4.0]).reshape(3, 1, 3)
+    for options in ({}, {'carry': True, 'weigh': False}):
+        recipe = {method: Recipe(method, maps=frozenset({'uncertainty'}), **options) for method in ('mean', 'median')}
+        variances = np.full(band.shape, 4.0)
+        found = {
+            method: combining.combine_band(band.copy(), each, variances=variances if options else None)
+            for method, each in recipe.items()
+        }
+        ratio = found['median'].maps['uncertainty'] / found['mean'].maps['uncertainty']
+        np.testing.assert_allclose(ratio, [[1, 1, 1]])
+
+
 def test_a_variance_that_is_not_known_leaves_the_uncertainty_open():
     band, variances = np.ones((3, 1, 4)), np.ones((3, 1, 4))
     variances[1, 0, 1], variances[2, 0, 2], band[0, 0, 3] = np.nan, 0, np.nan

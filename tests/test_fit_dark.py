@@ -49,6 +49,19 @@ def rows_of(text, form='csv'):
     return list(csv.DictReader(io.StringIO(text), delimiter={'csv': ',', 'tsv': '\t'}[form]))
 
 
+def test_a_dark_that_does_not_belong_to_the_others_is_said(make_image, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(2)
+    for number, (time, more) in enumerate(((60, 0), (60, 45), (60, 0), (120, 0), (180, 0), (180, 0))):
+        make_image(f'd{number}.fit', rng.normal(6 + 0.1 * time + more, 1, (30, 40)), EXPTIME=float(time), BIASSUB='b')
+    assert fit_dark.main(['d?.fit']) == 0
+    said = capsys.readouterr().err
+    assert said.startswith('fit_dark: d1.fit: it lies +4')
+    assert said.endswith(' counts off the line of the other darks\n')
+    assert fit_dark.main(['d0.fit', 'd[2-5].fit']) == 0
+    assert capsys.readouterr().err == ''
+
+
 class TestLine:
     def test_the_recipe_s_fit(self, darks, capsys):
         run('d*.fit')

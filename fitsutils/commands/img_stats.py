@@ -120,7 +120,8 @@ def img_stats(args: argparse.Namespace, job: cli.Job) -> None:
 def _check(args: argparse.Namespace) -> None:
     unknown = [name for name in pixels.stats.without_sets(args.stats) if not pixels.stats.is_statistic(name)]
     if unknown or not args.stats:
-        raise UsageError(f'-s {",".join(unknown)}: there is no such statistic')
+        known = ', '.join(pixels.stats.NAMES)
+        raise UsageError(f'-s {",".join(unknown)}: the statistics are {known}, and qN, such as q97.5')
     if args.clip is not None and not 0 < args.clip < float('inf'):
         raise UsageError(f'--clip {args.clip:g}: the limit must be positive')
     if args.hist and not _makes_bins(*args.hist):

@@ -197,7 +197,10 @@ def _plan(args: argparse.Namespace, settings: Any) -> list[tuple[Any, str]]:
     region = files.section.chosen(None, None, args.section)
     references = files.inputs.expand(args.images, null=args.null)
     paths = [reference.path for reference in references]
-    outputs = files.naming.output_names(paths, args.output, prefix=args.prefix, compress=args.compress)
+    default = 'trimmed_' if args.dry_run else None  # who only asks for the sections need not name outputs
+    outputs = files.naming.output_names(
+        paths, args.output, prefix=args.prefix, default_prefix=default, compress=args.compress
+    )
     todo = files.output.check_outputs(
         outputs, paths, force=args.force, skip_existing=args.skip_existing, new_folder=args.output
     )

@@ -71,10 +71,8 @@ class _Task(NamedTuple):
 def sub_dark(args: argparse.Namespace, job: cli.Job) -> None:
     """Write each image without its dark."""
     _refuse_contradictions(args)
-    from fitsutils import darks  # here, because it loads numpy, for which no usage error waits
-
     cards = [files.header.parse_card(text) for text in args.cards]
-    mask, read = files.reader.open_mask(args.mask), darks.Reader(args.checksum, args.max_size)
+    mask, read = files.reader.open_mask(args.mask), files.reader.Reader(args.checksum, args.max_size)
     tasks = _plan(args, mask, read)
     if args.dry_run:
         for task in tasks:
@@ -82,6 +80,8 @@ def sub_dark(args: argparse.Namespace, job: cli.Job) -> None:
             job.wrote(task.output)
         return
     files.output.make_folder(args.output)
+    if args.dark and args.slope is None and len({task.share.source.time for task in tasks}) > 1:
+        job.say('darks of several times, and no line: what is scaled, is by the ratio of the times (see fit_dark)')
 
     def begin(task: _Task) -> tuple[int, Callable[[], None]]:
         image = files.reader.read_pixels(task.image, checksum=args.checksum, max_size=args.max_size)

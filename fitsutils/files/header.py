@@ -41,7 +41,9 @@ _YEAR = re.compile(r'(?<!\d)\d{4}(?!\d)')
 _LAST_MOMENT = datetime.datetime(9999, 12, 31, 23, 59, 59)
 _MJD_ZERO = datetime.datetime(1858, 11, 17)
 _JD_OF_MJD = 2400000.5
+_MOST_DAYS = 2e6  # of a Modified Julian Date: the year 7334
 _DAY_KEYS = (('MJD-OBS', 0.0), ('MJD-BEG', 0.0), ('MJD', 0.0), ('JD', _JD_OF_MJD), ('JD-OBS', _JD_OF_MJD))
+MEAN_START_KEYS = ('NCOMBINE', 'DATE-AVG', 'MJD-AVG', 'CMBMETH')  # what `mean_start` reads beside dates and EXPTIME
 _WHOLE = re.compile(r'[+-]?\d+', re.ASCII)
 _LONGEST_WHOLE = 300  # digits beyond those of a float are no number that a header means
 
@@ -51,6 +53,7 @@ _NO_FLAT = re.compile(r'DARK|BIAS', re.IGNORECASE)  # the dark of a flat, and th
 # Keywords that differ between frames by mistake more often than on purpose, and by how much they may.
 _SHOULD_AGREE: tuple[tuple[str, float], ...] = (
     ('FILTER', 0), ('XBINNING', 0), ('YBINNING', 0), ('GAIN', 1e-6), ('CCD-TEMP', 1.0), ('EXPTIME', 1e-6),
+    ('BUNIT', 0),
 )  # fmt: skip
 
 
@@ -441,13 +444,49 @@ def observation_time(header: fits.Header) -> datetime.datetime | None:
     return next((moment for moment in finer if abs(moment - first) < datetime.timedelta(days=2)), first)
 
 
+def mean_start(header: fits.Header) -> datetime.datetime | None:
+    """Start of an exposure; of a combination, the mean of the starts of what went into it.
+
+    A combination (NCOMBINE) says with DATE-AVG or MJD-AVG when the middles of its exposures were on
+    the average; half the mean exposure time before that they began.
+
+    Parameters
+    ----------
+    header : Header
+        Any header.
+
+    Returns
+    -------
+    datetime or None
+        UTC without a time zone; None when the header has no usable date.
+    """
+    frames, middle = as_number(value(header, 'NCOMBINE')), _middle(header)
+    if frames is None or frames < 1 or middle is None:
+        return observation_time(header)
+    seconds = exposure(header) or 0.0
+    if value(header, 'CMBMETH') == 'sum':  # EXPTIME is that of all together
+        seconds /= frames
+    try:
+        return middle - datetime.timedelta(seconds=seconds / 2)
+    except OverflowError:
+        return None
+
+
+def _middle(header: fits.Header) -> datetime.datetime | None:
+    _, moment = _read_date(value(header, 'DATE-AVG'))
+    if moment is not None:
+        return moment
+    days = as_number(value(header, 'MJD-AVG'))
+    return _MJD_ZERO + datetime.timedelta(days=days) if days is not None and 0 < days < _MOST_DAYS else None
+
+
 def _read_date(found: Any) -> tuple[str, datetime.datetime | None]:
     return (found, parse_date(found)) if isinstance(found, str) else ('', None)
 
 
 def _day_number(header: fits.Header) -> datetime.datetime | None:
     for key, zero in _DAY_KEYS:
-        if (days := as_number(value(header, key))) is not None and 0 < days - zero < 2e6:
+        if (days := as_number(value(header, key))) is not None and 0 < days - zero < _MOST_DAYS:
             return _MJD_ZERO + datetime.timedelta(days=days - zero)
     return None
 

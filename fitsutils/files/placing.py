@@ -76,9 +76,8 @@ def placed(images: Sequence[Any], word: str, roster: Sequence[Any] | None = None
     if word == 'wcs':
         shifts = _shifts_by_wcs(images)
     else:
-        shifts = [
-            (_whole(dx), _whole(dy)) for dx, dy in perframe.listed(word.removeprefix('@'), images, ('DX', 'DY'), roster)
-        ]
+        listed = perframe.listed(word.removeprefix('@'), images, ('DX', 'DY'), roster)
+        shifts = [(_whole(dx), _whole(dy)) for dx, dy in listed]
     left, bottom = (min(shift[axis] for shift in shifts) for axis in (0, 1))
     places = [(dy - bottom, dx - left) for dx, dy in shifts]
     rows, columns = (

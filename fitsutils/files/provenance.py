@@ -17,7 +17,7 @@ from fitsutils.files import header as headers
 from fitsutils.files.library import fits
 
 _MOST_NUMBERED = 999  # IMCMBnnn has three digits
-_OLD = re.compile(r'(NCOMBINE|NREJ(ALL|ECT)|NSKIPPED|NUNLIKE|CMB[A-Z]+|IM(CMB|DAT|SCL|ZER|WGT)\d{3})\Z')
+_OLD = re.compile(r'(NCOMBINE|NREJ(ALL|ECT)|NSKIPPED|NUNLIKE|CMB[A-Z]+|IM(CMB|DAT|SCL|ZER|WGT|OFX|OFY)\d{3})\Z')
 
 # World coordinates of the two axes, which hold for all images of a file.
 _WORLD = re.compile(
@@ -53,6 +53,10 @@ class Method:
         What ``--mask`` named.
     place : (int, int) or None
         Row and column of the first image's first pixel, where images lie on a larger canvas.
+    offsets : str or None
+        What ``--offsets`` says.
+    shifts : sequence of (int, int) or None
+        By how many columns and rows each image was moved.
     uncertainty : str or None
         What the extension UNCERT comes from, 'scatter' or 'inputs'.
     skipped, unlike : sequence of str
@@ -74,6 +78,8 @@ class Method:
     filled: bool = False
     mask: str | None = None
     place: tuple[int, int] | None = None
+    offsets: str | None = None
+    shifts: Sequence[tuple[int, int]] | None = None
     uncertainty: str | None = None
     skipped: Sequence[str] = ()
     unlike: Sequence[str] = ()
@@ -177,6 +183,8 @@ def _set_method(header: fits.Header, count: int, method: Method) -> None:
         header['CMBLEVEL'] = (method.level, 'level that the images were brought to')
     if method.mask is not None:
         header['CMBMASK'] = (headers.ascii_text(method.mask), 'mask of bad pixels')
+    if method.offsets is not None:
+        header['CMBOFFS'] = (headers.ascii_text(method.offsets), 'what the images were laid out by')
     if method.uncertainty is not None:
         header['CMBUNC'] = (method.uncertainty, 'what the extension UNCERT comes from')
     if method.unit is not None:
@@ -201,12 +209,15 @@ def _set_inputs(header: fits.Header, images: Sequence[Any], method: Method) -> N
     for key, numbers in (('IMSCL', method.scales), ('IMZER', method.zeros), ('IMWGT', method.weights)):
         for number, content in enumerate(() if numbers is None else numbers, 1):
             header[f'{key}{number:03d}'] = float(content)
+    for number, (columns, rows) in enumerate(method.shifts or (), 1):
+        header[f'IMOFX{number:03d}'], header[f'IMOFY{number:03d}'] = columns, rows
 
 
 def _lines(images: Sequence[Any], method: Method) -> list[str]:
     words = [f'{method.name} of {len(images)} images', f'clip {method.clip}', f'scaled by {method.scaling}']
-    words += [f'shifted by {method.zeroing}'] if method.zeroing != 'none' else []
+    words += [f'level shifted by {method.zeroing}'] if method.zeroing != 'none' else []
     words += [f'weighed by {method.weighting}'] if method.weighting != 'none' else []
+    words += [f'laid out by {method.offsets}'] if method.offsets is not None else []
     lines = [', '.join(words)]
     lines += [f'left out: {name}' for name in (*method.skipped, *method.unlike)]
     if len(images) <= _MOST_NUMBERED:
@@ -245,6 +256,8 @@ def inputs_table(images: Sequence[Any], method: Method, *, wanted: bool = False)
     ):  # fmt: skip
         given = np.full(len(images), neutral) if numbers is None else np.asarray(numbers, 'f8')
         columns.append(fits.Column(name, 'D', array=given))
+    for axis, name in enumerate(('DX', 'DY') if method.shifts else ()):
+        columns.append(fits.Column(name, 'J', array=[shift[axis] for shift in method.shifts]))
     return [fits.BinTableHDU.from_columns(columns, name='INPUTS')]
 
 

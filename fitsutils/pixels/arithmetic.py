@@ -101,8 +101,9 @@ def operate(
 
 
 def deviation(
-    image: NDArray, operator: str, operand: NDArray | float, sigma: NDArray, other: NDArray | float = 0.0
-) -> NDArray[np.float64]:
+    image: NDArray, operator: str, operand: NDArray | float, sigma: NDArray, other: NDArray | float = 0.0,
+    *, min_denominator: tuple[float, float] | None = None,
+) -> NDArray[np.float64]:  # fmt: skip
     """Standard deviation of what ``image operator operand`` gives, of independent errors to first order.
 
     Parameters
@@ -112,11 +113,13 @@ def deviation(
     operator : str
         One of `OPERATORS` but ``=``.
     operand : ndarray or float
-        As for `operate`; where denominators have a stand-in, with it.
+        As for `operate`.
     sigma : ndarray
         Standard deviations of the image, of its shape or of its last axes.
     other : ndarray or float
         Those of the operand, of its shape.
+    min_denominator : (float, float), optional
+        As for `operate`; what stands in for a denominator has no error.
 
     Returns
     -------
@@ -135,6 +138,9 @@ def deviation(
     array([5.])
     """
     first, second = np.asarray(image, 'f8'), np.asarray(operand, 'f8')
+    if operator == '/' and min_denominator is not None:
+        other = np.where(second < min_denominator[0], 0.0, other)
+        second = denominators(second, min_denominator)
     with np.errstate(all='ignore'):
         if operator in ('min', 'max'):
             takes_first = (first <= second) if operator == 'min' else (first >= second)

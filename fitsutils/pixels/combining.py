@@ -475,7 +475,7 @@ def _carried(
         total, count = planes.total(list(np.where(share != 0, terms, 0.0))), planes.total(list(share))
         if method == 'sum':
             return np.where(share.any(axis=0), np.sqrt(total), np.nan)
-        return (_MEDIAN_TO_MEAN if method == 'median' else 1.0) * np.sqrt(total) / count
+        return _median_factor(count, method) * np.sqrt(total) / count
 
 
 def _store(out: Combined, pixels: NDArray[np.intp] | slice, found: dict[str, Any]) -> None:
@@ -490,7 +490,12 @@ def _error_factor(method: str, number: NDArray | int) -> NDArray | float:
     """What the standard deviation of the values becomes as that of the result."""
     if method == 'sum':
         return np.sqrt(number)
-    return (_MEDIAN_TO_MEAN if method == 'median' else 1.0) / np.sqrt(number)
+    return _median_factor(number, method) / np.sqrt(number)
+
+
+def _median_factor(number: NDArray | int, method: str) -> NDArray | float:
+    """How much larger the error of a median is than that of a mean; of one or two values it is their mean."""
+    return np.where(np.asarray(number) > 2, _MEDIAN_TO_MEAN, 1.0) if method == 'median' else 1.0
 
 
 def _without_worthless(band: NDArray, variances: NDArray) -> NDArray:
