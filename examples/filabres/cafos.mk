@@ -9,6 +9,6 @@ is_flat = IMAGETYP in ('flat', 'domeflat', 'twilight') and EXPTIME > 0 and INSGR
 is_science = IMAGETYP == 'science' and EXPTIME > 0 and INSGRID == 'GRISM-11' and q97.5 < 60000
 # What masters must fulfil.
 bias_check = n >= 3 and rstd < 5
-flat_check = n >= 3 and 5000 < level < 60000 and std < 0.1
+flat_check = n >= 3 and 5000 < level < 60000 and std < 0.2
 # The table of products.
 columns = Filename,IMAGETYP,DATASEC,INSFLID,NCOMBINE,NSKIPPED,CMBCHECK,BIASFILE,BIASDMJD,FLATFILE,FLATDMJD,NPOINTS,QUANT025,QUANT500,QUANT975,ROBUSTSD

@@ -67,7 +67,7 @@ calibrate() {
 }
 
 step 1 'correct headers; list biases, flats and science frames'
-grep -v '^#' "$corrections" | xargs -L 1 img_hedit --skip-existing -o "$made/corrected/"
+grep -v '^#' "$corrections" | xargs -r -L 1 img_hedit --skip-existing -o "$made/corrected/"
 usable >"$made/frames.list"
 for kind in bias flat science; do
     eval "img_log @\"\$made/frames.list\" --where \"\$is_$kind\" --names -q -f -o \"\$made/$kind.list\""
@@ -94,6 +94,7 @@ calibrate science "$made/science_b/*.fits" "$made/flat/*.fits" "$light" / --min-
 [ ! -s "$made/.written" ] || img_stats @"$made/.written" -s filabres -u >/dev/null
 
 step 7 'the table of products and their quality'
-products=$made/bias/*.fits,$made/flat/*.fits,$made/science/*.fits
-img_log "$products" -k "$columns" --format tsv -f -o "$made/products.tsv"
+cd "$made"
+products='bias/*.fits,flat/*.fits,science/*.fits'
+img_log "$products" -k "$columns" --format tsv -q -f -o products.tsv
 img_log "$products" -k Filename,NCOMBINE,CMBCHECK,BIASDMJD,FLATDMJD,QUANT500,ROBUSTSD

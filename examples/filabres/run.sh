@@ -34,12 +34,12 @@ reduce() {
 }
 
 pictures() {
-    rm -rf "$nights/pictures"
-    mkdir "$nights/pictures"
-    display_fits 'flat/*.fits,masks/*.fits' --sheet --columns 5 -o ../pictures/flats_and_masks.png
-    display_fits 'science/*.fits' --sheet --columns 5 -o ../pictures/science.png
-    img_stats @bias.list -s q50,rstd --plot DATE-OBS,q50 ../pictures/bias_levels.png -q -f -o .stats
-    img_stats 'flats_b/*.fits' -s filabres --plot q50,rstd,min ../pictures/flat_levels.png -q -f -o .stats
+    rm -rf pictures
+    mkdir pictures
+    display_fits 'made/flat/*.fits,made/masks/*.fits' --sheet --columns 5 -o pictures/flats_and_masks.png
+    display_fits 'made/science/*.fits' --sheet --columns 5 -o pictures/science.png
+    img_stats @made/bias.list --plot DATE-OBS,median pictures/bias_levels.png
+    img_stats 'made/flats_b/*.fits' --plot median,rstd,EXPTIME pictures/flat_levels.png
 }
 
 install
@@ -51,7 +51,7 @@ rm -rf "$nights/made"
 python "$here/make_nights.py" "$nights" "$@"
 reduce
 say 'draw pictures, compare with the truth'
-(cd "$nights/made" && pictures >/dev/null)
+(cd "$nights" && pictures >/dev/null)
 echo
 python "$here/compare.py" "$nights" && status=0 || status=1
 echo
