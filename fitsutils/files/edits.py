@@ -1,7 +1,9 @@
 """Corrections of headers: cards set, deleted, renamed, commented on; all others stay as they are, byte for byte."""
 
+import contextlib
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -535,10 +537,15 @@ class _Sheet:
 
     def _made(self, key: str, value: Any, remark: str) -> PlainCard:
         name = key if _SHORT.match(key) else f'HIERARCH {key}'
+        remark = headers.ascii_text(remark)
         try:
-            return PlainCard(key, card_text(name, value, headers.ascii_text(remark)))
+            made = PlainCard(key, card_text(name, value, remark))
         except ValueError as error:
             raise Failure(f'{key} = {value!r} can not be written: {error}', self._path) from None
+        if isinstance(value, float) and content(made) != value:  # in 20 characters, to which fixed format cuts it
+            text = f'{name:8}= {value!r}'.replace('e', 'E') + (f' / {remark}' if remark else '')
+            return PlainCard(key, text[:CARD].ljust(CARD))
+        return made
 
 
 def _same(old: Any, new: Any) -> bool:
@@ -558,15 +565,27 @@ def content(card: PlainCard) -> Any:
     bool, int, float, complex, str or None
         None where it has none; the text of one that can't be parsed.
     """
-    return card.value if _is_readable(card) else card.text[8:].lstrip('= ').strip()
+    if not _is_readable(card):
+        return card.text[8:].lstrip('= ').strip()
+    with _silence():
+        return card.value
 
 
 def _is_readable(card: PlainCard) -> bool:
     try:
-        card.value  # noqa: B018
+        with _silence():
+            card.value  # noqa: B018
     except (fits.VerifyError, ValueError):
         return False
     return True
+
+
+@contextlib.contextmanager
+def _silence() -> Iterator[None]:
+    """What astropy says of cards that break the standard; those that stay are not ours to judge."""
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')
+        yield
 
 
 def comment_of(card: PlainCard) -> str:
@@ -583,7 +602,8 @@ def comment_of(card: PlainCard) -> str:
         Empty where it has none, or can't be parsed.
     """
     try:
-        return card.comment.strip()
+        with _silence():
+            return card.comment.strip()
     except (fits.VerifyError, ValueError):
         return ''
 
