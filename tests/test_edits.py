@@ -227,6 +227,12 @@ class TestDelete:
         assert 'HIERARCH' not in text
         assert len(cards) == 7
 
+    def test_and_set_anew(self):
+        """What was text becomes a number."""
+        cards, changes = apply(STANDARD, 'ID=12', delete=('ID',))
+        assert [edits.content(card) for card in cards if card.keyword == 'ID'] == [12]
+        assert [change.remark for change in changes] == ["ID deleted, was '0012'", 'ID added']
+
     def test_what_is_not_there(self):
         with pytest.raises(Failure, match=r'a\.fits: it has no keyword GONE$'):
             apply(STANDARD, delete=('GONE',))
@@ -360,9 +366,7 @@ def test_words_that_are_refused(call, word, what):
     ('options', 'what'),
     [
         ({'settings': ('A=1', 'A=2')}, 'A is set twice'),
-        ({'delete': ('A',), 'settings': ('A=2',)}, 'A is deleted or renamed, and so it is neither set'),
         ({'delete': ('A',), 'comments': (('A', 'x'),)}, 'A is deleted or renamed'),
-        ({'rename': (('A', 'B'),), 'settings': ('A=2',)}, 'A is deleted or renamed'),
         ({'rename': (('A', 'B'), ('A', 'C'))}, 'A is renamed twice'),
         ({'rename': (('A', 'B'), ('C', 'B'))}, 'B would be the new name of two keywords'),
         ({'rename': (('A', 'B'),), 'delete': ('A',)}, 'A is renamed and deleted'),

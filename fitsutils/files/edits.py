@@ -279,10 +279,10 @@ def check(edits: Edits) -> None:
     Raises
     ------
     UsageError
-        When a keyword is to be deleted and set, is renamed twice, or is set twice.
+        When a keyword is renamed or set twice, or one that will be gone gets a comment.
     """
     olds, news = [old for old, _ in edits.rename], [new for _, new in edits.rename]
-    gone = {*edits.delete, *olds} - set(news)
+    gone = {*edits.delete, *olds} - {*news, *(each.key for each in edits.settings)}
     lists = {
         'is set twice': [each.key for each in edits.settings if each.key not in _COMMENTARY],
         'is renamed twice': olds,
@@ -293,9 +293,9 @@ def check(edits: Edits) -> None:
     for what, keys in lists.items():
         if twice := next((key for key in keys if keys.count(key) > 1), None):
             raise UsageError(f'{twice} {what}')
-    for key in (*(each.key for each in edits.settings), *(key for key, _ in edits.comments)):
+    for key, _ in edits.comments:
         if key in gone:
-            raise UsageError(f'{key} is deleted or renamed, and so it is neither set nor commented on')
+            raise UsageError(f'{key} is deleted or renamed, and so it gets no comment')
 
 
 def cards_of(raw: bytes) -> list[PlainCard]:
