@@ -8,7 +8,8 @@ A value takes the type that its card has: EXPTIME=60 is 60.0 where there was
 60.5, ID=0012 stays text, and text does not take a number's place. A new
 keyword's value is T or F, a number where it reads as one, else text; the
 standard's own keywords get the type that it wants. Quotes within the word
-('ID="12"') make it text, an empty word leaves a number without a value. Comments
+('ID="12"') make it text, an empty word leaves a number without a value, and
+--delete KEY KEY=VALUE forgets what type it had. Comments
 stay; --comment changes them. COMMENT=... and HISTORY=... add a line. Keywords of
 several words are HIERARCH ones. Names of the form KEY=VALUE are taken for edits
 unless there is such a file.

@@ -1,7 +1,9 @@
 """Corrections of headers: cards set, deleted, renamed, commented on; all others stay as they are, byte for byte."""
 
+import contextlib
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -277,10 +279,10 @@ def check(edits: Edits) -> None:
     Raises
     ------
     UsageError
-        When a keyword is to be deleted and set, is renamed twice, or is set twice.
+        When a keyword is renamed or set twice, or one that will be gone gets a comment.
     """
     olds, news = [old for old, _ in edits.rename], [new for _, new in edits.rename]
-    gone = {*edits.delete, *olds} - set(news)
+    gone = {*edits.delete, *olds} - {*news, *(each.key for each in edits.settings)}
     lists = {
         'is set twice': [each.key for each in edits.settings if each.key not in _COMMENTARY],
         'is renamed twice': olds,
@@ -291,9 +293,9 @@ def check(edits: Edits) -> None:
     for what, keys in lists.items():
         if twice := next((key for key in keys if keys.count(key) > 1), None):
             raise UsageError(f'{twice} {what}')
-    for key in (*(each.key for each in edits.settings), *(key for key, _ in edits.comments)):
+    for key, _ in edits.comments:
         if key in gone:
-            raise UsageError(f'{key} is deleted or renamed, and so it is neither set nor commented on')
+            raise UsageError(f'{key} is deleted or renamed, and so it gets no comment')
 
 
 def cards_of(raw: bytes) -> list[PlainCard]:
@@ -535,10 +537,15 @@ class _Sheet:
 
     def _made(self, key: str, value: Any, remark: str) -> PlainCard:
         name = key if _SHORT.match(key) else f'HIERARCH {key}'
+        remark = headers.ascii_text(remark)
         try:
-            return PlainCard(key, card_text(name, value, headers.ascii_text(remark)))
+            made = PlainCard(key, card_text(name, value, remark))
         except ValueError as error:
             raise Failure(f'{key} = {value!r} can not be written: {error}', self._path) from None
+        if isinstance(value, float) and content(made) != value:  # in 20 characters, to which fixed format cuts it
+            text = f'{name:8}= {value!r}'.replace('e', 'E') + (f' / {remark}' if remark else '')
+            return PlainCard(key, text[:CARD].ljust(CARD))
+        return made
 
 
 def _same(old: Any, new: Any) -> bool:
@@ -558,15 +565,27 @@ def content(card: PlainCard) -> Any:
     bool, int, float, complex, str or None
         None where it has none; the text of one that can't be parsed.
     """
-    return card.value if _is_readable(card) else card.text[8:].lstrip('= ').strip()
+    if not _is_readable(card):
+        return card.text[8:].lstrip('= ').strip()
+    with _silence():
+        return card.value
 
 
 def _is_readable(card: PlainCard) -> bool:
     try:
-        card.value  # noqa: B018
+        with _silence():
+            card.value  # noqa: B018
     except (fits.VerifyError, ValueError):
         return False
     return True
+
+
+@contextlib.contextmanager
+def _silence() -> Iterator[None]:
+    """What astropy says of cards that break the standard; those that stay are not ours to judge."""
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')
+        yield
 
 
 def comment_of(card: PlainCard) -> str:
@@ -583,7 +602,8 @@ def comment_of(card: PlainCard) -> str:
         Empty where it has none, or can't be parsed.
     """
     try:
-        return card.comment.strip()
+        with _silence():
+            return card.comment.strip()
     except (fits.VerifyError, ValueError):
         return ''
 

@@ -324,7 +324,18 @@ class StoredHeader(NamedTuple):
         return b''.join(_lines(self.raw))
 
     def inherited(self, key: str) -> Any:
-        """What the primary header says where this one says nothing."""
+        """What the primary header says where this one says nothing.
+
+        Parameters
+        ----------
+        key : str
+            The keyword.
+
+        Returns
+        -------
+        bool, int, float, str or None
+            None where nothing is inherited.
+        """
         return None if self.primary is None else headers.value(self.primary, key)
 
 
