@@ -72,7 +72,7 @@ def img_group(args: argparse.Namespace, job: cli.Job) -> None:
     chosen.warn()
     files.nights.warn_of_cuts([*found.values()])
     groups = files.grouping.groups(found.values(), span=args.span, gap=args.gap)
-    if not chosen.tested:
+    if not found and not chosen.is_empty:
         return
     if job.status != cli.DONE and (args.lists or args.make):
         raise Failure('nothing was written: the groups would lack the images that failed')
