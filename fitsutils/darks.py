@@ -174,7 +174,7 @@ def open_darks(
     Failure
         When a file can't be read, has no usable exposure time, or the bias does not fit or is out already.
     """
-    words = [*calibrated.KEYWORDS, *([key] if key else [])]
+    words = [*calibrated.KEYWORDS, *calibrated.MASTER_KEYWORDS, *([key] if key else [])]
     images = [reader.open_image(reference, hdu, region, keywords=words) for reference in references]
     times = [headers.needed_exposure(image.keywords, image.path, key, zero=zero) for image in images]
     for image in images if bias is not None else ():
@@ -840,6 +840,7 @@ class Shares:
         cards = [
             ('DARKSUB', (headers.ascii_text(dark.name), 'dark that was subtracted')),
             ('DARKFAC', (factor, 'factor that the dark was multiplied by')),
+            *calibrated.named('DARK', frame.image, dark.image),
             *cards,
             *bias,
         ]

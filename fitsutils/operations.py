@@ -63,8 +63,8 @@ class Operation:
     operand: Any
     words: str
     output: str
-    own: masks.Baggage = masks.Baggage()
-    others: masks.Baggage = masks.Baggage()
+    own: masks.Baggage
+    others: masks.Baggage
 
     def begin(self, read: 'reader.Reader', rules: Rules) -> tuple[int, Callable[[], None]]:
         """Compute the result and begin to write it.

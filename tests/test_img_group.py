@@ -141,6 +141,17 @@ def test_keywords_that_nobody_has_are_said(capsys):
     assert found.out.count('\n') == 3
 
 
+def test_nothing_chosen_is_a_table_without_rows(capsys):
+    found = run(capsys, 'b?.fits', '--by', 'CCDBINX', '--where', 'CCDBINX > 7')
+    assert found.out == '#group file mjd n mean_mjd CCDBINX\n'
+    assert 'warning: --where takes none of 6 images' in found.err
+
+
+def test_verbose(capsys):
+    err = run(capsys, 'b?.fits', '--by', 'CCDBINX', '-v').err
+    assert err == 'img_group: 6 headers of 6 read, 6 frames in 2 groups\n'
+
+
 class TestLists:
     def test_lists_are_for_combine_fits(self, capsys):
         found = run(capsys, 'b?.fits', '--by', 'CCDBINX', '--span', '1h', '--lists', 'bias')

@@ -86,7 +86,7 @@ def test_groups(capsys, path):
     status = img_group.main([str(path), '--span', '1h', '--night'])
     out, err = capsys.readouterr()
     dated = works and 'has no date' not in err
-    assert (status, out.count('\n')) == (int(not dated), 2 if dated else works)
+    assert (status, out.count('\n')) == (int(not dated), 2 * dated)
 
 
 @every_file

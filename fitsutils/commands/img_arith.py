@@ -9,6 +9,15 @@ BADPIX; not 0 is bad) goes along in MASK likewise. Nothing wraps: the
 result is float32, or float64 where its values need that. A division by 0 is
 NaN and counted. Without -o the outputs are imar_NAME in the current folder.
 
+--pairs LIST OP takes images and operands from a list: a line each, both
+separated by a tab or blanks, as img_match prints them. An image that has no
+operand there is an error, or left out with --skip-unpaired.
+
+Where a bias or a dark is subtracted, or an image is divided by a flat, the
+result says which (BIASFILE, DARKFILE, FLATFILE) and how many days later than
+the image's own that exposure began (BIASDMJD, DARKDMJD, FLATDMJD). What an operand
+is, its IMAGETYP says, else its name; of a flat OBJECT too.
+
 Examples
 --------
   img_arith '20210227.00[0123]?.fit,20210227.0040.fit' - mean_bias.fit -o bsub
@@ -16,6 +25,7 @@ Examples
   img_arith dbsub.006?.fit / lumin_flat.fit -o fdb
   img_arith sci*.fits / key=EXPTIME -o rate/            # counts a second, names kept
   img_arith 'on?.fits' - 'off?.fits' --prefix diff_     # pairwise
+  img_match 'sci*.fits' --to 'cal/bias*.fits' --by NAXIS1 --format tsv | img_arith --pairs @- - -o b_/
   img_arith cube.fits - bias.fits --section '[101:200,1:50]' -o part.fits
 """
 
@@ -55,6 +65,8 @@ def build_parser() -> cli.Parser:
 def img_arith(args: argparse.Namespace, job: cli.Job) -> None:
     """Write ``image OP operand`` for every image."""
     image_words, operator, operand_words = split_words(args.images, paired=args.pairs is not None)
+    if args.skip_unpaired and args.pairs is None:
+        raise UsageError('--skip-unpaired goes with --pairs')
     limit = _denominator(args.min_denominator, operator)
     cards = [files.header.parse_card(text) for text in args.cards]
     region = files.section.chosen(args.bounds, args.cube_bounds, args.section)
@@ -62,8 +74,6 @@ def img_arith(args: argparse.Namespace, job: cli.Job) -> None:
     from fitsutils import operations  # here, because it loads numpy, for which no usage error waits
 
     if args.pairs is None:
-        if args.skip_unpaired:
-            raise UsageError('--skip-unpaired goes with --pairs')
         pairs = files.pairs.from_words(image_words, operand_words, null=args.null)
     else:
         pairs = _listed_pairs(args, job)

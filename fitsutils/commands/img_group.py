@@ -1,18 +1,20 @@
 """Groups of frames that belong together: of one signature, and near in time.
 
-The signature is the values of the keywords of --by: numbers are compared as
-numbers, texts without the spaces around them, and a value that is missing is
-one of its own. --by 'FILT=coalesce(ALFLTID,FBFLTID)' takes the first keyword
-that has a value, and names the column. A group lasts less than --span from
-the start of its first frame, as in filabres; --gap ends it where that long
-nothing was taken, however long it has lasted. --night keeps nights apart, from noon to
-noon of the mean solar time at the telescope: of --longitude, else of OBSGEO-L,
-OBSGEO-X and -Y or SITELONG in the header, else noon UTC. Of a combination the mean start of its
-frames counts.
+The signature is the values of --by: keywords, or NAME=EXPRESSION in the
+language of --where (img_log --help tells it), such as
+FILT=coalesce(ALFLTID,FBFLTID). Numbers are compared as numbers, texts without
+the spaces around them; a value that is missing is one of its own.
 
-One row a frame: group, file, mjd (start of its exposure), n (frames in the
-group), mean_mjd and the signature. Groups are numbered in the order of their
-first frames.
+Times are starts of exposures, of a combination the mean start of its frames.
+--span: a group lasts less than this from its first frame on, as in filabres.
+--gap: a pause of this length ends a group, however long it has lasted.
+--night keeps nights apart, from noon to noon of the mean solar time at the
+telescope: that of --longitude, else of OBSGEO-L, of OBSGEO-X and OBSGEO-Y or
+of SITELONG in the header, else noon UTC. All of them may be given.
+
+One row a frame: group, file, mjd, n (frames in the group), mean_mjd, and the
+signature. Groups are numbered in the order of their first frames. Where an
+image fails, neither lists nor a Makefile are written.
 
 Examples
 --------
@@ -72,7 +74,8 @@ def img_group(args: argparse.Namespace, job: cli.Job) -> None:
     chosen.warn()
     files.nights.warn_of_cuts([*found.values()])
     groups = files.grouping.groups(found.values(), span=args.span, gap=args.gap)
-    if not chosen.tested:
+    job.detail(f'{chosen.tested} headers of {len(references)} read, {len(found)} frames in {len(groups)} groups')
+    if not found and not chosen.is_empty:
         return
     if job.status != cli.DONE and (args.lists or args.make):
         raise Failure('nothing was written: the groups would lack the images that failed')

@@ -1,15 +1,15 @@
 """For each image the master of its signature that is nearest in time.
 
-The signature is the values of the keywords of --by, compared as img_group
-compares them; but a value that is missing agrees with nothing. Times are
-starts of exposures, of a combination the mean start of its frames. Without --by the
-nearest of all masters counts. An image is never its own master.
+The signature is the values of --by: keywords, or NAME=EXPRESSION, compared as
+img_group compares them; but a value that is missing agrees with nothing.
+Times are starts of exposures, of a combination the mean start of its frames.
+Without --by the nearest of all masters counts. An image is never its own master.
 
 One row an image, in the order given: image, master, delta_days (positive
 where the master began later) and status: found; none (no master has the
-signature); far (beyond --max-days, or on the other side); undated, unreadable
-(the image). Of masters that are as near the earlier one is taken. The status is 1 when an
-image has none, and a line says why.
+signature); far (beyond --max-days, or on the other side); undated or
+unreadable (the image). Of masters that are as near the earlier one is taken.
+The status is 1 when an image has no master, and a line says why.
 
 Examples
 --------
@@ -70,6 +70,7 @@ def img_match(args: argparse.Namespace, job: cli.Job) -> None:
             rows += [row] if row else []
             progress.step()
     chosen.warn()
+    job.detail(f'{sum(status == "found" for *_, status in rows)} of {len(rows)} images have a master')
     if chosen.tested:
         job.wrote(files.output.write_text(args.output, _text(rows, args), append=args.append))
 

@@ -184,16 +184,30 @@ def master_cards(image: Any, operator: str, master: Any) -> list[tuple[str, Any]
     kind = _kind(operator, master)
     if kind is None:
         return []
-    name, days = (f'{kind}{what}' for what in ('FILE', 'DMJD'))
-    keys = [name, days, *(['BIASSUB'] if kind == 'BIAS' else [])]
-    if operator not in ('-', '/'):
-        return [(key, None) for key in keys]
-    content = {
-        name: (headers.ascii_text(master.name), _MASTERS[kind]),
-        days: _distance(image, master, name),
-        'BIASSUB': subtracted(master),
-    }
-    return [(key, content[key]) for key in keys]
+    bias_sub = [('BIASSUB', subtracted(master))] if kind == 'BIAS' else []
+    cards = [*named(kind, image, master), *bias_sub]
+    return cards if operator in ('-', '/') else [(key, None) for key, _ in cards]
+
+
+def named(kind: str, image: Any, master: Any) -> list[tuple[str, Any]]:
+    """The cards that name a master and say how far in time it is.
+
+    Parameters
+    ----------
+    kind : {'BIAS', 'DARK', 'FLAT'}
+        What it is.
+    image : Image
+        The image.
+    master : Image
+        Its master.
+
+    Returns
+    -------
+    list of (str, value)
+        BIASFILE and BIASDMJD, or the like; a distance of None takes the card out.
+    """
+    name = f'{kind}FILE'
+    return [(name, (headers.ascii_text(master.name), _MASTERS[kind])), (f'{kind}DMJD', _distance(image, master, name))]
 
 
 def _distance(image: Any, master: Any, name: str) -> tuple[float, str] | None:
