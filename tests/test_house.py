@@ -159,6 +159,7 @@ def test_help_version_and_usage_errors_do_not_wait_for_numpy(name, word, status)
     ('name', 'words'),
     [
         ('combine_fits', ['a.fits', 'b.fits', '-m', 'mean', '-c', 'sigma', '-n', 'median', '-o', 'out.fits']),
+        ('combine_fits', ['a.fits', 'b.fits', '--check', 'n == 2 and level > 1 and std < 1', '-o', 'out.fits']),
         ('img_arith', ['a.fits', 'b.fits', '-', 'a.fits', '--prefix', 'x_']),
         ('img_arith', ['--pairs', 'list', '/', '--prefix', 'x_']),
         ('img_stats', ['a.fits', 'b.fits', '-s', 'mean,median']),
