@@ -36,8 +36,8 @@ def site_longitude(header: Any) -> float | None:
 
     Examples
     --------
-    >>> site_longitude({'SITELONG': '-97 12 12'})
-    -97.20333333333333
+    >>> site_longitude({'SITELONG': '-97 30 00'})
+    -97.5
     """
     degrees = _degrees(headers.value(header, 'OBSGEO-L'))
     if degrees is not None:
