@@ -503,6 +503,15 @@ class TestPlot:
         assert (x.places.tolist(), title) == ([1, 2, 3, 4], '4 planes')
         np.testing.assert_allclose(y.places, cube.mean(axis=(1, 2)), rtol=1e-6)
 
+    def test_images_without_good_pixels_have_no_place(self, make_image, images, plotted):
+        make_image('i9.fits', np.full((6, 9), np.nan, 'f4'), EXPTIME=1.0)
+        assert main(['i?.fits', '-s', 'mean,num', '--plot', 'matrix', 'p.png', '-q', '-o', 's.log']) == 0
+        ((columns, *_),) = plotted
+        assert [each.name for each in columns] == ['mean', 'num']
+        np.testing.assert_allclose(columns[0].places, [*images.mean(axis=(1, 2)), np.nan], rtol=1e-6)
+        assert main(['i9.fits', '--plot', 'EXPTIME,mean', 'q.png', '-q', '-o', 't.log']) == 1
+        assert not os.path.exists('q.png')
+
     def test_equal_inputs_give_equal_bytes(self, folder, images):
         for name in ('p.png', 'q.png'):
             assert main(['i?.fits', '--plot', 'mean,rstd', name, '-q', '-o', f'{name}.log']) == 0

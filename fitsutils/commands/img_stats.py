@@ -35,6 +35,7 @@ Examples
 
 import argparse
 import functools
+import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -172,13 +173,17 @@ class _Columns:
     def drawn(self, rows: Sequence[Sequence[Any]]) -> tuple[list[Any], list[str]]:
         """The columns of the plot, and what is left out of a matrix because it is the same everywhere."""
         names = [*self.shown, *self.more_stats, *self.more_keys]
-        cells = {name: [row[place] for row in rows] for place, name in enumerate(names)}
+        cells = {name: [_there(row[place]) for row in rows] for place, name in enumerate(names)}
         wanted = self._drawn or [name for name in dict.fromkeys(self.shown) if name != _NAME]
         found = [plots.scatter.column(name, files.header.of_one_type(cells[name])) for name in wanted]
         if self._drawn:
             return found, []
         numbers = [each for each in found if each.kind == 'number']
         return [each for each in numbers if each.varies], [each.name for each in numbers if not each.varies]
+
+
+def _there(cell: Any) -> Any:
+    return None if isinstance(cell, float) and not math.isfinite(cell) else cell
 
 
 def _rows(
