@@ -131,6 +131,8 @@ def prepare(image: Any, settings: Settings) -> Task:
         noises = trimming.numbers_for(settings.rdnoise, names, image, '--rdnoise')
     with refusing(layout.source, image.path):
         parts = [_part(*pair, layout, settings) for pair in zip(layout.amplifiers, gains, strict=True)]
+        if settings.rdnoise == [FROM_OVERSCAN]:
+            _refuse_without_scatter([_most_freedom(part.strip, settings.fit) for part in parts], parts)
     if wanted is not None:
         image = image.of_planes(*(slice(0, length) for length in image.full_shape[-2:]))
     return Task(image, layout, parts, noises)
@@ -141,6 +143,22 @@ def _part(amplifier: Any, gain: float, layout: Any, settings: Settings) -> Any:
     strip = amplifier.bias and overscan.strip_beside(amplifier.data, amplifier.bias, settings.fit, guard)
     data = amplifier.data if settings.wanted is not None else amplifier.place  # of the part that is read
     return overscan.Part(data, amplifier.place, strip, gain)
+
+
+def _most_freedom(strip: Any, fit: Any) -> int:
+    """The degrees of freedom of an overscan whose pixels are all good."""
+    rows, columns = (part.stop - part.start for part in strip.window)
+    return overscan.freedom(rows * columns, columns if strip.axis else rows, fit)
+
+
+def _refuse_without_scatter(known: Sequence[float], parts: Sequence[Any]) -> None:
+    """Refuse to take a read noise from an overscan that tells none: `known` is not above 0."""
+    for number, part in zip(known, parts, strict=True):
+        if not number > 0:
+            raise ValueError(
+                f'the overscan {amplifiers.words_of(part.strip.window)} has too few good pixels to scatter, and '
+                f'--rdnoise {FROM_OVERSCAN} is its scatter; give the read noise'
+            )
 
 
 def trim(task: Task, settings: Settings) -> Result:
@@ -172,6 +190,8 @@ def trim(task: Task, settings: Settings) -> Result:
         planes = image.planes()
         raw = (reader.read_pixels(plane).reshape(image.shape[-2:]) for plane in planes)
         found, measured = overscan.trim(raw, len(planes), task.layout.shape, task.parts, settings.fit)
+        if settings.rdnoise == [FROM_OVERSCAN]:
+            _refuse_without_scatter([each.scatter == each.scatter for each in measured], task.parts)
     found = found.reshape(*image.shape[:-2], *task.layout.shape)
     if not settings.uncertainty:
         return Result(found, None, measured)
@@ -254,7 +274,8 @@ def words(task: Task, settings: Settings, measured: Sequence[Any] = ()) -> list[
         if part.strip is not None:
             line += f' less {amplifiers.words_of(part.strip.window)}'
         if measured:
-            line += f', level {measured[number].level:.6g}, scatter {measured[number].scatter:.4g}'
+            scatter = measured[number].scatter
+            line += f', level {measured[number].level:.6g}' + (f', scatter {scatter:.4g}' if scatter == scatter else '')
         lines.append(line + (f', times {part.gain:g}' if settings.gain else ''))
     turned = [
         f'{what} {how}' for what, how in (('flip', settings.flip), ('rotate', settings.rotate)) if how is not None

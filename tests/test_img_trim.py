@@ -317,6 +317,41 @@ class TestElectrons:
         for part, noise in zip((LEFT, RIGHT), noises, strict=True):
             np.testing.assert_allclose(sigma[:, part], np.sqrt(np.maximum(pixels[:, part], 0) + noise**2), rtol=1e-6)
 
+    def test_a_row_that_the_curve_clips_is_no_noise(self, night, make_image):
+        raw = night['b.0001.fits'].copy()
+        raw[7, OVER_LEFT] = 60000
+        make_image('row.fits', raw)
+        words = ['--fit', 'poly:1', '--clip', '4', '--gain', '1', '--rdnoise', 'overscan', '--uncertainty']
+        run('row.fits', *AMPS, *words, '-o', 'out.fits')
+        header = fits.getheader('out.fits')
+        assert header['OSSIG1'] == pytest.approx(2.8, abs=0.3)
+        assert header['OSREJ1'] == 6
+        assert fits.getdata('out.fits', 'UNCERT').min() < 25
+
+    @pytest.mark.parametrize(('overscan', 'fit'), [('[33,*]', 'row'), ('[33,5]', 'level'), ('[33,1:4]', 'poly:3')])
+    def test_an_overscan_too_small_to_scatter(self, night, capsys, overscan, fit):
+        words = ['b.0001.fits', '--overscan', overscan, '--trim', '[1:16,1:4]', '--fit', fit]
+        noise = ['--gain', '2', '--rdnoise', 'overscan', '--uncertainty', '-o', 'out.fits']
+        assert 'has too few good pixels to scatter, and --rdnoise overscan is' in refused(capsys, *words, *noise)
+        assert 'too few good pixels' in refused(capsys, *words, *noise, '--dry-run')
+        run(*words, '-o', 'out.fits')
+        header = fits.getheader('out.fits')
+        assert 'OSLEV1' in header
+        assert 'OSSIG1' not in header
+        assert 'scatter' not in str(header['HISTORY'])
+
+    def test_an_overscan_with_too_few_good_pixels_to_scatter_fails_alone(self, night, make_image, capsys):
+        raw = night['b.0001.fits'].astype('f4')
+        raw[:, 34:38] = np.nan
+        make_image('few.fits', raw)
+        words = [*AMPS, '--fit', 'row', '--gain', '2', '--rdnoise', 'overscan', '--uncertainty', '--prefix', 't_']
+        raw[:, 33] = np.nan
+        make_image('fewer.fits', raw)
+        run('few.fits', 'fewer.fits', *words, status=1)
+        out, err = capsys.readouterr()
+        assert out == 't_few.fits\n'
+        assert err.startswith('img_trim: fewer.fits: --amp: the overscan [33:38,1:30] has too few good pixels')
+
     def test_ccddata_takes_it(self, night):
         raw = night['b.0001.fits'].astype('f4')
         raw[3, 4] = np.nan

@@ -35,8 +35,9 @@ again and again. Every plane of a cube has its own values.
 
 In the header: OSFIT, OSSTAT, OSGUARD, OSCLIP; for amplifier n OSDATn and
 OSSECn (raw pixels and overscan used), OSLEVn (level), OSSIGn (scatter of the
-overscan pixels about it: the read noise), OSRMSn (of the lines about the
-curve), OSREJn (pixels clipped). DATASEC, CCDSEC, LTV and all world coordinates
+overscan pixels used about it, with as many degrees of freedom as it leaves:
+the read noise; not there where it leaves none), OSRMSn (of the lines about the
+curve), OSREJn (pixels clipped, those of clipped lines too). DATASEC, CCDSEC, LTV and all world coordinates
 follow cuts, flips and rotations; BIASSEC and TRIMSEC go. An image that is
 trimmed already is refused.
 

@@ -120,11 +120,12 @@ class Measured(NamedTuple):
     level : float
         Mean of the values.
     scatter : float
-        Standard deviation (n - 1) of the overscan pixels used about the value of their line.
+        Standard deviation of the overscan pixels used about the value of their line, with the `freedom` that the
+        values leave; NaN where that is 0.
     rms : float
         Root mean square of the lines' values about the curve; NaN where there is no curve.
     used, rejected : int
-        Overscan pixels used, and good ones that were clipped.
+        Overscan pixels used, and good ones that were clipped, by themselves or with their line.
     drift : float
         By how much one level for all lines is wrong: from the least to the largest mean of eight groups of
         lines; 0 where it is no more than six times the error of such a mean, or where the values follow the lines.
@@ -240,14 +241,42 @@ def measure(image: NDArray, strip: Strip, fit: Fit) -> Measured:
     values, good, bad = _line_values(pixels, fit)
     if not good.any():
         raise ValueError('the overscan has no good pixel')
-    rms = math.nan
+    kept, rms = np.isfinite(values), math.nan
     if fit.kind == 'row':
         taken, fitted = values[strip.first : strip.first + strip.count], values
     else:
-        fitted, rms = _curve(values, fit)
+        fitted, kept, rms = _curve(values, fit)
         taken = fitted[np.clip(np.arange(strip.first, strip.first + strip.count), 0, len(fitted) - 1)]
-    away = np.where(good, pixels, np.nan) - fitted[:, None]
-    return Measured(taken, _mean(taken), _spread(away[good]), rms, int(good.sum()), bad)
+    used = good & kept[:, None]
+    bad += int(np.count_nonzero(good & ~used))
+    scatter = _spread((pixels - fitted[:, None])[used], freedom(int(used.sum()), int(kept.sum()), fit))
+    return Measured(taken, _mean(taken), scatter, rms, int(used.sum()), bad)
+
+
+def freedom(pixels: int, lines: int, fit: Fit) -> int:
+    """How many degrees of freedom overscan pixels have about the values that were fitted to them.
+
+    Parameters
+    ----------
+    pixels : int
+        How many pixels there are.
+    lines : int
+        In how many lines they lie.
+    fit : Fit
+        What was made of them.
+
+    Returns
+    -------
+    int
+        Pixels less values: one for a level, one of each line for a fit by rows, the terms of a curve. Where it
+        is 0 or less, nothing is known of the scatter.
+
+    Examples
+    --------
+    >>> freedom(60, 20, Fit()), freedom(60, 20, Fit('row')), freedom(60, 20, Fit('poly', 2)), freedom(20, 20, Fit('row'))
+    (59, 40, 57, 0)
+    """
+    return pixels - (lines if fit.kind == 'row' else fit.terms)
 
 
 def _one_level(pixels: NDArray, count: int, fit: Fit) -> Measured:
@@ -256,7 +285,8 @@ def _one_level(pixels: NDArray, count: int, fit: Fit) -> Measured:
     if not kept.num:
         raise ValueError('the overscan has no good pixel')
     level = kept.median if fit.stat == 'median' else kept.mean
-    scatter = math.sqrt(kept.moment(2, level) * kept.num / (kept.num - 1)) if kept.num > 1 else math.nan
+    free = freedom(kept.num, len(pixels), fit)
+    scatter = math.sqrt(kept.moment(2, level) * kept.num / free) if free > 0 else math.nan
     drift = _drift(pixels, scatter)
     return Measured(np.full(count, level), level, scatter, math.nan, kept.num, whole.num - kept.num, drift)
 
@@ -275,9 +305,8 @@ def _mean(values: NDArray) -> float:
     return float(there.mean()) if there.size else math.nan
 
 
-def _spread(away: NDArray) -> float:
-    away = away[np.isfinite(away)]
-    return math.sqrt(float(np.square(away).sum()) / (away.size - 1)) if away.size > 1 else math.nan
+def _spread(away: NDArray[np.float64], free: int) -> float:
+    return math.sqrt(float(np.square(away).sum()) / free) if free > 0 else math.nan
 
 
 def _line_values(pixels: NDArray, fit: Fit) -> tuple[NDArray[np.float64], NDArray[np.bool_], int]:
@@ -322,8 +351,8 @@ def _means(values: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.nansum(values, axis=1) / np.count_nonzero(~np.isnan(values), axis=1)
 
 
-def _curve(values: NDArray[np.float64], fit: Fit) -> tuple[NDArray[np.float64], float]:
-    """The curve at each line, and the root mean square of the values about it."""
+def _curve(values: NDArray[np.float64], fit: Fit) -> tuple[NDArray[np.float64], NDArray[np.bool_], float]:
+    """The curve at each line, the lines that it was fitted to, and the root mean square of their values about it."""
     terms = _terms(len(values), fit)
     kept = np.isfinite(values)
     while True:
@@ -342,7 +371,7 @@ def _curve(values: NDArray[np.float64], fit: Fit) -> tuple[NDArray[np.float64], 
         if inside.sum() < fit.terms or (inside == kept).all():
             break
         kept = inside
-    return curve, math.sqrt(float(np.square(away[kept]).mean()))
+    return curve, kept, math.sqrt(float(np.square(away[kept]).mean()))
 
 
 def _terms(count: int, fit: Fit) -> NDArray[np.float64]:
