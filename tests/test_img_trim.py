@@ -169,8 +169,8 @@ class TestSections:
         np.testing.assert_array_equal(pixels_of('trim.fits'), raw[20:2032, 60:2100] - level)
 
     def test_options_replace_the_header_s(self, one, pixels_of):
-        run('one.fits', '--overscan', '[40:44,*]', '--trim', '[*,5:6]', '-o', 'out.fits')
-        np.testing.assert_array_equal(pixels_of('out.fits'), one[4:6] - np.median(one[:, 39:]))
+        run('one.fits', '--overscan', '[40:44,*]', '--trim', '[1:39,5:6]', '-o', 'out.fits')
+        np.testing.assert_array_equal(pixels_of('out.fits'), one[4:6, :39] - np.median(one[:, 39:]))
 
     def test_a_part_behind_the_name(self, one, pixels_of):
         run('one.fits[5:10,*]', '-o', 'out.fits')
@@ -508,6 +508,18 @@ class TestRefusals:
             ({'BIASSEC': 'UNKNOWN', 'TRIMSEC': '[1:32,1:30]'}, "bad.fits: BIASSEC = 'UNKNOWN' is not a section"),
             ({'BIASSEC': '[33:45,1:30]', 'TRIMSEC': '[1:32,1:30]'}, "bad.fits: BIASSEC = '[33:45,1:30]': region"),
             (
+                {'BIASSEC': '[1:44,1:30]', 'DATASEC': '[1:44,1:30]'},
+                'bad.fits: the overscan [1:44,1:30] (BIASSEC) and the pixels [1:44,1:30] (DATASEC) overlap',
+            ),
+            (
+                {'BIASSEC': '[32:44,1:30]', 'TRIMSEC': '[1:32,1:30]'},
+                'bad.fits: the overscan [32:44,1:30] (BIASSEC) and the pixels [1:32,1:30] (TRIMSEC) overlap',
+            ),
+            (
+                {'BSEC1': '[33:36,*]', 'DSEC1': '[1:16,*]', 'BSEC2': '[16:38,*]', 'DSEC2': '[17:32,*]'},
+                'bad.fits: the overscan [16:38,1:30] (BSEC2) and the pixels [1:16,1:30] (DSEC1) overlap',
+            ),
+            (
                 {'OSFIT': 'level', 'BIASSEC': '[33:44,1:30]', 'TRIMSEC': '[1:32,1:30]'},
                 'bad.fits: it is trimmed already',
             ),
@@ -517,6 +529,14 @@ class TestRefusals:
         make_image('bad.fits', night['b.0001.fits'], **cards)
         make_image('good.fits', night['b.0001.fits'], BIASSEC='[33:44,1:30]', TRIMSEC='[1:32,1:30]')
         assert match in refused(capsys, 'good.fits', 'bad.fits', '--prefix', 't_')
+
+    def test_options_that_overlap(self, one, capsys):
+        words = ['one.fits', '-o', 'out.fits']
+        overlap = refused(capsys, *words, '--overscan', '[30:44,*]', '--trim', '[1:30,*]')
+        assert 'the overscan [30:44,1:30] (--overscan) and the pixels [1:30,1:30] (--trim) overlap' in overlap
+        assert '(--amp) overlap' in refused(capsys, *words, '--amp', '[1:32,*]:[32:44,*]')
+        assert '(TRIMSEC) overlap' in refused(capsys, *words, '--overscan', '[32:44,*]')
+        run('one.fits[1:31,*]', '--overscan', '[32:44,*]', '-o', 'out.fits')  # what is kept is what matters
 
     def test_twice(self, one, capsys, pixels_of):
         run('one.fits', '-q', '-o', 'out.fits')
