@@ -294,10 +294,16 @@ def remarks(result: Result) -> list[str]:
     Returns
     -------
     list of str
-        A line for overscans without good pixels, one for those that drift.
+        A line for overscans without good pixels, one for those that are saturated, one for those that drift.
     """
     lines = sum(map(overscan.lines_without, result.measured))
     found = [f'{lines} rows or columns have no good overscan pixel: NaN'] if lines else []
+    stuck = sorted({f'{each.stuck:.6g}' for each in result.measured if each.stuck == each.stuck})
+    if stuck:
+        found.append(
+            f'all pixels of an overscan are {" or ".join(stuck)}, and none of the image lies above: it is saturated, '
+            'or no overscan'
+        )
     drifts = [f'{each.drift:.3g}' for each in result.measured if each.drift > each.scatter]
     if drifts:
         found.append(f'the overscan drifts by {" and ".join(drifts)} adu: --fit row or a curve follows it')

@@ -144,6 +144,27 @@ class TestLevels:
         run('drift.fits', *AMPS, '-q', '--fit', 'poly:1', '-o', 'out2.fits')
         assert capsys.readouterr().err == ''
 
+    def test_what_was_clipped_is_no_drift(self, night, make_image, capsys):
+        raw = night['b.0001.fits'].copy()
+        raw[4, 33] = 60000
+        make_image('cosmic.fits', raw)
+        run('cosmic.fits', *AMPS, '--clip', '3', '-q', '-o', 'out.fits')
+        assert capsys.readouterr().err == ''
+
+    @pytest.mark.parametrize(('dtype', 'full'), [('u2', 65535), ('i2', 32767), ('f4', 4095)])
+    @pytest.mark.parametrize('fit', ['level', 'row', 'poly:1'])
+    def test_a_saturated_overscan_is_told(self, night, make_image, capsys, dtype, full, fit):
+        raw = np.full((NY, NX), full, dtype)
+        raw[:, OVER_LEFT] -= np.arange(6, dtype=dtype)
+        make_image('full.fits', raw)
+        run('full.fits', *AMPS, '--fit', fit, '-q', '-o', 'out.fits')
+        said = f'img_trim: out.fits: all pixels of an overscan are {full}, and none of the image lies above: it is sat'
+        assert capsys.readouterr().err.startswith(said)
+        raw[:, OVER_RIGHT], raw[3, 3] = full - 9, full - 8  # of no noise, but not at the top
+        make_image('quiet.fits', raw)
+        run('quiet.fits', *AMPS, '--fit', fit, '-q', '-o', 'out2.fits')
+        assert capsys.readouterr().err == ''
+
     def test_verbose_tells_the_levels(self, night, capsys):
         run('b.0001.fits', *AMPS, '-v', '-o', 'out.fits')
         err = capsys.readouterr().err
