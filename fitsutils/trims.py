@@ -7,15 +7,15 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
 from numpy.typing import NDArray
 
-from fitsutils.errors import refusing
-from fitsutils.files import amplifiers, detector, provenance, reader, trimming, turning
+from fitsutils.errors import refusing, warn
+from fitsutils.files import amplifiers, detector, masks, provenance, reader, trimming, turning
 from fitsutils.pixels import noise, orientation, overscan
 
 KEYWORDS = (*detector.KEYWORDS, *trimming.KEYWORDS)
 FROM_OVERSCAN = 'overscan'  # the word for a read noise that is the scatter of the overscan
-_TEXTS = {'UNCERT': 'standard deviation of the pixels', 'MASK': '1 where a pixel has no value'}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,12 +72,15 @@ class Task(NamedTuple):
         What each amplifier reads.
     noises : list of float
         Read noise of each in electrons, where it is given.
+    baggage : Baggage
+        The uncertainty and the mask that the image brings along.
     """
 
     image: Any
     layout: Any
     parts: list[Any]
     noises: list[float]
+    baggage: Any
 
 
 class Result(NamedTuple):
@@ -89,12 +92,15 @@ class Result(NamedTuple):
         Of the joined image, ``(..., ny, nx)``, float32 or float64; counts or electrons.
     uncertainty : ndarray or None
         Its standard deviations, of the same shape.
+    bad : ndarray of bool or None
+        Pixels that are bad, of the same shape or its last two axes; those without a value are bad too.
     measured : list
         What the overscan of each amplifier gave.
     """
 
     pixels: NDArray
     uncertainty: NDArray | None
+    bad: NDArray | None
     measured: list[Any]
 
 
@@ -135,7 +141,15 @@ def prepare(image: Any, settings: Settings) -> Task:
             _refuse_without_scatter([_most_freedom(part.strip, settings.fit) for part in parts], parts)
     if wanted is not None:
         image = image.of_planes(*(slice(0, length) for length in image.full_shape[-2:]))
-    return Task(image, layout, parts, noises)
+    return Task(image, layout, parts, noises, _baggage(image, settings))
+
+
+def _baggage(image: Any, settings: Settings) -> Any:
+    found = masks.baggage(image, max_size=settings.max_size)
+    if settings.uncertainty and found.uncertainty is not None:
+        warn('--uncertainty replaces the uncertainty that it brings along', image.path)
+        found = found._replace(uncertainty=None)
+    return found
 
 
 def _part(amplifier: Any, gain: float, layout: Any, settings: Settings) -> Any:
@@ -193,10 +207,30 @@ def trim(task: Task, settings: Settings) -> Result:
         if settings.rdnoise == [FROM_OVERSCAN]:
             _refuse_without_scatter([each.scatter == each.scatter for each in measured], task.parts)
     found = found.reshape(*image.shape[:-2], *task.layout.shape)
+    bad = None if task.baggage.mask is None else _joined(task.baggage.bad(), task)
     if not settings.uncertainty:
-        return Result(found, None, measured)
+        return Result(found, _carried(task), bad, measured)
     noises = task.noises or [each.scatter * part.gain for each, part in zip(measured, task.parts, strict=True)]
-    return Result(found, noise.of_amplifiers(found, [part.place for part in task.parts], noises), measured)
+    sigma = noise.of_amplifiers(found, [part.place for part in task.parts], noises)
+    return Result(found, sigma, np.zeros(found.shape, bool) if bad is None else bad, measured)
+
+
+def _carried(task: Task) -> NDArray | None:
+    """The uncertainty that the image brings along, of the joined pixels: a gain scales it, a level leaves it."""
+    if task.baggage.uncertainty is None:
+        return None
+    found = _joined(task.baggage.deviation(), task)
+    for part in task.parts:
+        found[..., *part.place] *= part.gain
+    return np.broadcast_to(found, (*task.image.shape[:-2], *found.shape[-2:]))
+
+
+def _joined(values: NDArray, task: Task) -> NDArray:
+    """Values of the raw pixels, ``(..., ny, nx)``, where these went."""
+    found = np.empty((*values.shape[:-2], *task.layout.shape), values.dtype)
+    for part in task.parts:
+        found[..., *part.place] = values[..., *part.data]
+    return found
 
 
 def pictures(
@@ -218,17 +252,16 @@ def pictures(
     Returns
     -------
     list of (ndarray, Header)
-        The image, flipped and rotated; UNCERT and MASK where they are wanted.
+        The image, flipped and rotated; UNCERT and MASK where they are wanted or the image brings them along.
     """
     header = _header(task, result, settings)
     for key, content in cards:
         header[key] = content
-    images = {'': result.pixels}
-    if result.uncertainty is not None:
-        images |= {'UNCERT': result.uncertainty, 'MASK': noise.missing(result.pixels)}
-    heads = [header, *(provenance.map_header(name, header, _TEXTS[name]) for name in images if name)]
-    turned = [orientation.turned(each, settings.flip, settings.rotate) for each in images.values()]
-    return list(zip(turned, heads, strict=True))
+    turned = [
+        None if each is None else orientation.turned(each, settings.flip, settings.rotate)
+        for each in (result.pixels, result.uncertainty, result.bad)
+    ]
+    return provenance.with_baggage(turned[0], header, *turned[1:])
 
 
 def _header(task: Task, result: Result, settings: Settings) -> Any:
@@ -241,11 +274,13 @@ def _header(task: Task, result: Result, settings: Settings) -> Any:
         guard = settings.guard or layout.guard
         for card in trimming.overscan_cards(settings.fit, guard, layout, windows, result.measured):
             header[card[0]] = card[1:]
+    names = [amplifier.name for amplifier in layout.amplifiers]
     if settings.gain:
-        names = [amplifier.name for amplifier in layout.amplifiers]
         trimming.to_electrons(header, [part.gain for part in task.parts], settings.gain, names)
     if settings.gain or result.measured:
-        trimming.drop_limits(header)
+        taken = [each.highest for each in result.measured] or [0.0] * len(names)
+        steps = [(value, part.gain) for value, part in zip(taken, task.parts, strict=True)]
+        trimming.move_limits(header, steps, names, result.pixels.dtype)
     turn = turning.turn_of(settings.flip, settings.rotate)
     turning.turn_header(header, turn, tuple(reversed(layout.shape)), image.path)
     return header

@@ -392,6 +392,80 @@ class TestElectrons:
         assert img_arith.main(['t_b.0001.fits', '/', '2', '-o', 'half.fits']) == 0
 
 
+class TestSaturation:
+    @pytest.mark.parametrize('fit', ['level', 'row', 'spline:3'])
+    @pytest.mark.parametrize('gain', [None, '0.6,0.7', '2'])
+    def test_full_pixels_are_those_at_the_limit_and_above(self, night, make_image, pixels_of, fit, gain):
+        raw = night['b.0001.fits'].copy()
+        full = np.random.default_rng(3).random(raw.shape) < 0.1
+        full[:, 32:] = False
+        raw[full] = 60000
+        make_image('full.fits', raw, SATURATE=60000)
+        words = [] if gain is None else ['--gain', gain]
+        run('full.fits', *AMPS, '--fit', fit, *words, '-o', 'out.fits')
+        found, limit = pixels_of('out.fits'), fits.getheader('out.fits')['SATURATE']
+        np.testing.assert_array_equal(found >= limit, full[:, :32])
+        assert found[full[:, :32]].min() == limit or fit == 'spline:3'
+
+    def test_a_cut_in_electrons(self, night, make_image):
+        make_image('full.fits', night['b.0001.fits'], SATURATE=60000)
+        run('full.fits', '--section', '[1:5,*]', '--gain', '1.5', '-o', 'out.fits')
+        assert fits.getheader('out.fits')['SATURATE'] == 90000
+        run('full.fits', '--section', '[1:5,*]', '-o', 'cut.fits')
+        assert fits.getheader('cut.fits')['SATURATE'] == 60000
+
+
+class TestBaggage:
+    """Uncertainties and masks that images bring along."""
+
+    @pytest.fixture
+    def laden(self, night):
+        rng = np.random.default_rng(11)
+        raw, sigma = night['b.0001.fits'].astype('f4'), rng.uniform(1, 3, (NY, NX)).astype('f4')
+        bad = rng.random((NY, NX)) < 0.2
+        hdus = [fits.PrimaryHDU(raw), fits.ImageHDU(sigma, name='UNCERT'), fits.ImageHDU(bad.astype('u1'), name='MASK')]
+        fits.HDUList(hdus).writeto('laden.fits')
+        return sigma, bad
+
+    @pytest.mark.parametrize('turn', [[], ['--flip', 'x', '--rotate', '90']])
+    def test_they_are_joined_scaled_and_turned(self, laden, turn):
+        run('laden.fits', *AMPS[:3], '[18:32,*]:[39:44,*]', '--trim', '[2:32,3:20]', '--gain', '2,3', *turn,
+            '-o', 'out.fits')  # fmt: skip
+        sigma, bad = (np.delete(each[2:20, 1:32], 15, axis=1) for each in laden)
+        sigma = sigma.astype('f8') * np.where(np.arange(30) < 15, 2, 3)
+        if turn:
+            sigma, bad = (np.rot90(each[:, ::-1], -1) for each in (sigma, bad))
+        with fits.open('out.fits') as hdus:
+            assert [hdu.name for hdu in hdus] == ['PRIMARY', 'UNCERT', 'MASK']
+            np.testing.assert_allclose(hdus['UNCERT'].data, sigma, rtol=1e-6)
+            np.testing.assert_array_equal(hdus['MASK'].data != 0, bad)
+            assert hdus['UNCERT'].header['BUNIT'] == 'electron'
+
+    def test_a_part_takes_its_own(self, laden):
+        run('laden.fits[3:40,2:29]', '--section', '[5:20,*]', '-o', 'out.fits')
+        with fits.open('out.fits') as hdus:
+            np.testing.assert_array_equal(hdus['UNCERT'].data, laden[0][1:29, 6:22])
+            np.testing.assert_array_equal(hdus['MASK'].data, laden[1][1:29, 6:22])
+            assert hdus['UNCERT'].header['BUNIT'] == 'adu'
+
+    def test_planes_share_one_of_a_plane(self, laden):
+        with fits.open('laden.fits') as hdus:
+            hdus[0].data = np.stack([hdus[0].data, hdus[0].data + 5])
+            hdus.writeto('cube.fits')
+        run('cube.fits', *AMPS, '-o', 'out.fits')
+        with fits.open('out.fits') as hdus:
+            for plane in range(2):
+                np.testing.assert_array_equal(hdus['UNCERT'].data[plane], laden[0][:, :32])
+                np.testing.assert_array_equal(hdus['MASK'].data[plane], laden[1][:, :32])
+
+    def test_a_new_uncertainty_replaces_it(self, laden, capsys):
+        run('laden.fits', *AMPS, '--gain', '2', '--rdnoise', '5', '--uncertainty', '-q', '-o', 'out.fits')
+        assert 'laden.fits: --uncertainty replaces the uncertainty that it brings along' in capsys.readouterr().err
+        with fits.open('out.fits') as hdus:
+            np.testing.assert_allclose(hdus['UNCERT'].data, np.sqrt(np.maximum(hdus[0].data, 0) + 25), rtol=1e-6)
+            np.testing.assert_array_equal(hdus['MASK'].data, laden[1][:, :32])
+
+
 class TestFiles:
     def test_cubes(self, night, make_image, pixels_of):
         cube = np.stack([raw_frame(7), raw_frame(8, 800, 900), raw_frame(9, 1000, 700)])

@@ -206,7 +206,7 @@ def _one_given(image: Any, wanted: Wanted) -> Answer:
     key = next((key for key in amplifiers.KEPT if amplifiers.is_there(image, key)), None)
     if key is None:
         raise Failure(
-            f"there is no {' or '.join(amplifiers.KEPT)} that says what to keep; --trim does",
+            f'there is no {" or ".join(amplifiers.KEPT)} that says what to keep; --trim does',
             image.path,
         )
     data = amplifiers.section_in(image, key)

@@ -268,8 +268,8 @@ def freedom(pixels: int, lines: int, fit: Fit) -> int:
 
     Examples
     --------
-    >>> freedom(60, 20, Fit()), freedom(60, 20, Fit('row')), freedom(60, 20, Fit('poly', 2)), freedom(20, 20, Fit('row'))
-    (59, 40, 57, 0)
+    >>> freedom(60, 20, Fit()), freedom(60, 20, Fit('row')), freedom(60, 20, Fit('poly', 2))
+    (59, 40, 57)
     """
     return pixels - (lines if fit.kind == 'row' else fit.terms)
 
@@ -529,8 +529,8 @@ def pooled(planes: Sequence[Measured]) -> Measured:
     Returns
     -------
     Measured
-        That of the one plane; else means of values and level, root mean squares of scatter and rms, sums of counts; the largest drift
-        and value, and where a plane is stuck, its value.
+        That of the one plane; else means of values and level, root mean squares of scatter and rms, sums of counts; the
+        largest drift and value, and where a plane is stuck, its value.
 
     Examples
     --------
