@@ -14,6 +14,7 @@ _DARK_OUT = ('DARKSUB', 'DARKCOR', 'SUBDARK', 'L1STATDA')
 _IN_A_SENTENCE = ('ZEROCOR', 'OVERSCAN', 'DARKCOR')  # so IRAF; cameras have other uses for these words
 _FRAMES = ('NCOMBINE', 'STACKCNT')
 _SATURATION = ('SATURATE', 'SATLEVEL', 'SATURAT')
+LIMITS = (*_SATURATION, 'MAXLIN', 'NONLIN', 'LINLIMIT')  # counts up to which pixels are good, of raw ones
 KEYWORDS = (*_BIAS_OUT, *_LEVEL_OUT, *_DARK_OUT, *_FRAMES, *_SATURATION, 'CALSTAT', 'DARKBIAS')
 _BIAS_WORD = re.compile(r'(?<!de)(?<!un)bias(?!ed|_?sub|_?free)|zero', re.IGNORECASE)
 _COMMAND = re.compile(r'[a-z]+_[a-z]+ \d\S* \d{4}-\d\d-\d\dT')

@@ -372,7 +372,7 @@ def open_image(
     hdu : int, str or (str, int), optional
         The HDU where the reference names none.
     region : Region, optional
-        The part where the reference names none.
+        A part of the image, or of the part that the reference names.
     keywords : collection of str
         What will be looked up in `Image.keywords` beside exposures, dates and what else has aliases.
 
@@ -392,12 +392,8 @@ def open_image(
     image = _open_plain(reference, covered) if wanted in (None, 0, 'PRIMARY') else None
     if image is None:
         image = _open_any(reference, wanted, covered)
-    part = reference.region if reference.region is not None else region
-    if part is not None:
-        try:
-            image.slices = part.slices(image.full_shape)
-        except Failure as error:
-            raise Failure(str(error), reference.path) from None
+    for part in filter(None, (reference.region, region)):
+        image = image.cut(part)
     return image
 
 
