@@ -8,9 +8,11 @@ import argparse
 import atexit
 import collections
 import contextlib
+import datetime
 import gc
 import io
 import os
+import re
 import signal
 import sys
 import time
@@ -25,6 +27,8 @@ DONE, FAILED, USAGE, QUALITY = 0, 1, 2, 3
 
 _SIZES = {'': 1, 'K': 10**3, 'M': 10**6, 'G': 10**9, 'T': 10**12,
           'KI': 2**10, 'MI': 2**20, 'GI': 2**30, 'TI': 2**40}  # fmt: skip
+_PIECES = re.compile(r'(\d+(?:\.\d*)?|\.\d+)([dhms])', re.ASCII)
+_UNITS = {unit: datetime.timedelta(seconds=length) for unit, length in zip('dhms', (86400, 3600, 60, 1), strict=True)}
 
 
 def size(text: str) -> int:
@@ -112,6 +116,39 @@ def word_list(text: str) -> list[str]:
     return [word for piece in text.split(',') if (word := piece.replace('\\\n', ' ').strip().strip('\\').strip())]
 
 
+def duration(text: str) -> datetime.timedelta:
+    """A length of time such as ``1h``, ``90s`` or ``1h30m``.
+
+    Parameters
+    ----------
+    text : str
+        Numbers, each with its unit: d, h, m or s; 0 needs none.
+
+    Returns
+    -------
+    timedelta
+        The length, not negative.
+
+    Raises
+    ------
+    argparse.ArgumentTypeError
+        When the text is no such length.
+
+    Examples
+    --------
+    >>> duration('1h30m'), duration('0.5d'), duration('0')
+    (datetime.timedelta(seconds=5400), datetime.timedelta(seconds=43200), datetime.timedelta(0))
+    """
+    word = ''.join(text.split())
+    pieces = _PIECES.findall(word)
+    if word != '0' and (not pieces or ''.join(number + unit for number, unit in pieces) != word):
+        raise argparse.ArgumentTypeError(f'{text.strip()!r} is not a length of time such as 1h, 30m, 90s or 1h30m')
+    try:
+        return sum((float(number) * _UNITS[unit] for number, unit in pieces), datetime.timedelta())
+    except OverflowError:
+        raise argparse.ArgumentTypeError(f'{text.strip()!r} is longer than any calendar') from None
+
+
 # The registry of shared options: a command names those that it has.
 def positive(text: str) -> int:
     """A whole number from 1.
@@ -180,6 +217,8 @@ _SHARED: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
         'help': 'the same for a cube'}),
     'section': (('--section',), {'metavar': '[X1:X2,Y1:Y2]',
         'help': 'region in FITS terms, of the image or of the part behind its name: one-based, both ends included'}),
+    'where': (('--where',), {'metavar': 'EXPR',
+        'help': "take only the images for which this holds: \"FILTER in ('B', 'V') and 5 <= EXPTIME < 60\""}),
     'checksum': (('--checksum',), {'choices': ('warn', 'error', 'ignore'), 'default': 'warn',
         'help': 'what a wrong CHECKSUM or DATASUM of an input means (default: warn)'}),
     'max-size': (('--max-size',), {'metavar': 'SIZE', 'type': size, 'default': 2 * 10**10,
@@ -551,7 +590,7 @@ class Progress:
             sys.stderr.flush()
 
 
-def complain(prog: str, text: str) -> None:
+def complain(prog: str, text: str, *more: str) -> None:
     """One line on standard error; a closed standard error is no reason to stop.
 
     Parameters
@@ -560,6 +599,8 @@ def complain(prog: str, text: str) -> None:
         Name of the command.
     text : str
         What to say.
+    *more : str
+        Lines that show the place that is meant.
     """
     if sys.stderr is None:
         return
@@ -567,7 +608,7 @@ def complain(prog: str, text: str) -> None:
         with contextlib.suppress(OSError):  # said when the work is over
             sys.stdout.flush()
     with contextlib.suppress(OSError):
-        sys.stderr.write(f'{prog}: {visible(text)}\n')
+        sys.stderr.write(''.join(f'{line}\n' for line in (f'{prog}: {visible(text)}', *map(visible, more))))
         sys.stderr.flush()
 
 
@@ -754,7 +795,7 @@ def _outcome(parser: Parser, verb: Verb, argv: Sequence[str]) -> int:
         finally:
             _settle_output()
     except UsageError as error:
-        complain(parser.prog, f"{error} (try '{parser.prog} --help')")
+        complain(parser.prog, f"{error.headline} (try '{parser.prog} --help')", *error.excerpt)
         return USAGE
     except QualityFailure as error:
         complain(parser.prog, str(error))

@@ -9,11 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fitsutils import cli
-from fitsutils.darks import NO_WEIGHT, Dark, Reader, bias_left, level_of
+from fitsutils.darks import NO_WEIGHT, Dark, bias_left, level_of
 from fitsutils.errors import Failure
 from fitsutils.files import calibrated, perframe, provenance
 from fitsutils.files import header as headers
 from fitsutils.files import stack as stacks
+from fitsutils.files.reader import Reader
 from fitsutils.pixels import arithmetic, darkcurrent, hotpixels
 from fitsutils.pixels.darkcurrent import PixelLines
 

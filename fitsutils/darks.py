@@ -138,31 +138,6 @@ class Dark:
         return abs(factor) * np.sqrt(sum(sigma**2 for sigma in sigmas)) if sigmas else 0.0
 
 
-class Reader:
-    """Reads pixels; the three images that were read last are at hand still: rate, offset and bias.
-
-    Parameters
-    ----------
-    checksum : str
-        What a wrong sum of an image means.
-    max_size : int
-        Bytes that one file may unpack to.
-    """
-
-    def __init__(self, checksum: str, max_size: int) -> None:
-        self._options = {'checksum': checksum, 'max_size': max_size}
-        self._kept: dict[str, NDArray] = {}
-
-    def __call__(self, image: Any) -> NDArray:
-        """The pixels of an image, which must not be changed."""
-        name = image.part()
-        if name not in self._kept:
-            self._kept = dict([*self._kept.items()][-2:])
-            self._kept[name] = reader.read_pixels(image, **self._options)
-        self._kept[name] = self._kept.pop(name)
-        return self._kept[name]
-
-
 def open_darks(
     references: Sequence[Any],
     hdu: Any = None,
@@ -199,7 +174,7 @@ def open_darks(
     Failure
         When a file can't be read, has no usable exposure time, or the bias does not fit or is out already.
     """
-    words = [*calibrated.KEYWORDS, *([key] if key else [])]
+    words = [*calibrated.KEYWORDS, *calibrated.MASTER_KEYWORDS, *([key] if key else [])]
     images = [reader.open_image(reference, hdu, region, keywords=words) for reference in references]
     times = [headers.needed_exposure(image.keywords, image.path, key, zero=zero) for image in images]
     for image in images if bias is not None else ():
@@ -865,6 +840,7 @@ class Shares:
         cards = [
             ('DARKSUB', (headers.ascii_text(dark.name), 'dark that was subtracted')),
             ('DARKFAC', (factor, 'factor that the dark was multiplied by')),
+            *calibrated.named('DARK', frame.image, dark.image),
             *cards,
             *bias,
         ]

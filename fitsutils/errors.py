@@ -3,7 +3,7 @@
 import contextlib
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 # Temporary files that are being written: a signal that ends the process removes them, whichever thread they are of.
 unfinished: set[str] = set()
@@ -26,7 +26,25 @@ class Failure(Exception):
 
 
 class UsageError(Failure):
-    """The command line itself is wrong: nothing was done, status 2."""
+    """The command line itself is wrong: nothing was done, status 2.
+
+    Parameters
+    ----------
+    what : str
+        What is wrong and the rule that it breaks.
+    path : str, optional
+        The file concerned; the message begins with its name.
+    excerpt : sequence of str
+        Lines that show the place, as `excerpt` gives them; they come behind the message.
+    """
+
+    def __init__(self, what: str, path: str | None = None, excerpt: Sequence[str] = ()) -> None:
+        super().__init__(what, path)
+        self.headline = self.args[0]
+        self.excerpt = tuple(excerpt)
+
+    def __str__(self) -> str:
+        return '\n'.join((self.headline, *self.excerpt))
 
 
 class QualityFailure(Failure):
@@ -39,6 +57,37 @@ class OutputFailure(Failure):
 
 class FileWarning(UserWarning):
     """Something about a file that the user should know; the work goes on."""
+
+
+def excerpt(text: str, place: int, width: int = 100) -> tuple[str, str]:
+    r"""A text and a caret under one place of it.
+
+    Parameters
+    ----------
+    text : str
+        A word of the command line; it is shown as `visible` makes it.
+    place : int
+        Number of the character, from 0; the length of the text for the place behind it.
+    width : int
+        Characters to show at most, those around the place.
+
+    Returns
+    -------
+    (str, str)
+        Two lines.
+
+    Examples
+    --------
+    >>> print(*excerpt('EXPTIME => 5', 8), sep='\n')
+      EXPTIME => 5
+              ^
+    """
+    before, behind = visible(text[:place]), visible(text[place:])
+    cut = max(0, min(len(before) - width // 2, len(before) + len(behind) - width))
+    dots = '...' if cut else ''
+    shown = (before + behind)[cut : cut + width]
+    end = '...' if cut + width < len(before) + len(behind) else ''
+    return f'  {dots}{shown}{end}', ' ' * (2 + len(dots) + len(before) - cut) + '^'
 
 
 @contextlib.contextmanager

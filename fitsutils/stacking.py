@@ -18,7 +18,7 @@ from fitsutils.errors import Failure, refusing, warn
 from fitsutils.files import header as headers
 from fitsutils.files import masks, perframe, placing, provenance, reader, section
 from fitsutils.files import stack as files
-from fitsutils.pixels import combining, likeness, scaling
+from fitsutils.pixels import combining, likeness, scaling, stats
 from fitsutils.pixels.combining import Combined, Frames, Recipe
 
 _LOOKED_UP = ('IMAGETYP', 'NCOMBINE', 'DATE-BEG', 'DATE-AVG', 'DATE-END')  # of every image, for the result's header
@@ -63,6 +63,8 @@ class Settings:
         Whether the result is divided by its mean.
     min_corr : float or None
         Least correlation of an image with the median of all.
+    levels : bool
+        Whether the level of each image is wanted, whatever they are scaled by.
     jobs, memory, max_size : int
         Threads, bytes for pixels, largest size of an unpacked file.
     checksum : str
@@ -84,6 +86,7 @@ class Settings:
     carry: bool = False
     unit: bool = False
     min_corr: float | None = None
+    levels: bool = False
     jobs: int = 1
     memory: int = 1 << 30
     max_size: int = 2 * 10**10
@@ -146,6 +149,8 @@ class Result:
         Values rejected; pixels with nothing left.
     unit : float or None
         What the result was divided by.
+    levels : ndarray of float64 or None
+        Shape (n,): the level of each image before it was scaled, where `Settings.levels` asks for them.
     """
 
     pixels: NDArray
@@ -154,6 +159,7 @@ class Result:
     rejected: int = 0
     lost: int = 0
     unit: float | None = None
+    levels: NDArray[np.float64] | None = None
 
     def take(self, start: int, stop: int, part: Combined) -> None:
         """Fill in a band.
@@ -313,7 +319,8 @@ def combine(stack: Stack, settings: Settings, progress: Callable[[int, str], Any
     shape = None if stack.placement is None else stack.placement.shape
     options = {'places': places, 'shape': shape, 'max_size': settings.max_size}
     with files.opened(stack.images, masks=stack.masks, checksum=settings.checksum, **options) as rows:
-        frames = _frames(stack, rows, settings, progress)
+        found = {**stack.given, **_levels(stack, rows, _wanted(stack, settings), settings, progress)}
+        frames = _frames(found, settings)
         if settings.min_corr is not None:
             _refuse_unlike(stack, rows, frames, settings, progress)
         recipe = _full_recipe(stack, settings)
@@ -325,7 +332,41 @@ def combine(stack: Stack, settings: Settings, progress: Callable[[int, str], Any
                 result = _through(stack, rows, beside, recipe, frames, progress)
     if settings.unit:
         _divide_by_mean(result, settings)
+    result.levels = found.get('level')
     return result
+
+
+def statistics(stack: Stack, settings: Settings, result: Result, names: Sequence[str]) -> dict[str, int | float]:
+    """Statistics of a result, over the pixels that levels are measured on.
+
+    Parameters
+    ----------
+    stack : Stack
+        The stack.
+    settings : Settings
+        How it was combined.
+    result : Result
+        What became of it.
+    names : sequence of str
+        As `pixels.stats.describe` takes them.
+
+    Returns
+    -------
+    dict
+        Values by name; of the whole result or of the section, without what a mask leaves out of the level of any image.
+    """
+    if not names:
+        return {}
+    shape = result.pixels.shape
+    region = () if settings.section is None else section.parse_section(settings.section).slices(shape)
+    if stack.norm_masks is None:
+        return stats.describe(stats.distribution(result.pixels[region]), names)
+    bad = np.zeros(shape, bool)
+    places = [(0, 0)] * len(stack.images) if stack.placement is None else stack.placement.places
+    for image, mask, (row, column) in zip(stack.images, stack.norm_masks, places, strict=True):
+        *_, rows, columns = image.shape
+        bad[..., row : row + rows, column : column + columns] |= reader.read_mask(mask, image)
+    return stats.describe(stats.distribution(result.pixels[region], bad[region]), names)
 
 
 def _full_recipe(stack: Stack, settings: Settings) -> Recipe:
@@ -430,8 +471,8 @@ def _variances(stack: Stack, values: NDArray) -> NDArray:
     return values
 
 
-def _frames(stack: Stack, rows: Any, settings: Settings, progress: Callable[[int, str], Any]) -> Frames:
-    """Scales, zeros and weights of each image; those that are not given are measured."""
+def _wanted(stack: Stack, settings: Settings) -> dict[str, str]:
+    """What must be measured of each image, by what it is for."""
     wanted = {}
     if settings.normalize in scaling.LEVELS:
         wanted['scale'] = settings.normalize
@@ -441,7 +482,15 @@ def _frames(stack: Stack, rows: Any, settings: Settings, progress: Callable[[int
         wanted['weight'] = settings.own_weight
     if settings.weight == 'ivar' and stack.variances is None:
         wanted['weight'] = 'noise'
-    found = {**stack.given, **_levels(stack, rows, wanted, settings, progress)}
+    if settings.levels:
+        wanted['level'] = wanted.get('scale') or wanted.get('zero') or 'mean'
+    if 'scale' not in wanted and any(headers.is_flat(image.keywords) for image in stack.images):
+        wanted['flat'] = 'mean'
+    return wanted
+
+
+def _frames(found: dict[str, NDArray[np.float64]], settings: Settings) -> Frames:
+    """Scales, zeros and weights of each image, from levels that were given or measured."""
     scales = zeros = None
     if 'scale' in found:
         scales = scaling.factors(found['scale'], settings.norm_to)
@@ -476,21 +525,23 @@ def _levels(
         numbers = range(len(stack.images))
         found = []
         for number, levels in zip(numbers, cli.in_threads(work, numbers, 1 if whole else stack.jobs), strict=True):
-            _check_levels(levels, statistics, wanted, stack.images[number].path)
+            _check_levels(levels, statistics, wanted, stack.images[number])
             found.append(levels)
             line.step()
     table = np.asarray(found, 'f8')
     return {name: table[:, statistics.index(statistic)] for name, statistic in wanted.items()}
 
 
-def _check_levels(levels: Sequence[float], statistics: Sequence[str], wanted: dict[str, str], path: str) -> None:
+def _check_levels(levels: Sequence[float], statistics: Sequence[str], wanted: dict[str, str], image: Any) -> None:
     for name, statistic in wanted.items():
         level = levels[statistics.index(statistic)]
-        if name != 'zero' and not 0 < level < math.inf:
-            what = f'its {statistic} is {level:.6g}'
-            raise Failure(f'{what}: an image is scaled or weighed by a positive level', path)
-        if not math.isfinite(level):
-            raise Failure(f'its {statistic} is {level:.6g}: it has no level to shift', path)
+        what = f'its {statistic} is {level:.6g}'
+        if name == 'zero' and not math.isfinite(level):
+            raise Failure(f'{what}: it has no level to shift', image.path)
+        if name in ('scale', 'weight') and not 0 < level < math.inf:
+            raise Failure(f'{what}: an image is scaled or weighed by a positive level', image.path)
+        if name == 'flat' and headers.is_flat(image.keywords) and not 0 < level < math.inf:
+            raise Failure(f'{what}: a flat without light is not stacked', image.path)
 
 
 def _blocks(rows: Any, number: int, image: Any, bad: Any, settings: Settings) -> Callable[[], Iterator[NDArray]]:

@@ -132,3 +132,72 @@ def test_img_arith_writes_down_that_it_took_the_bias_out(tmp_path, monkeypatch, 
     assert said('g.fit') is None
     assert img_arith.main(['a.fit', '-', '1000', '-o', 'h.fit']) == 0
     assert said('h.fit') is None
+
+
+@pytest.mark.parametrize(
+    ('name', 'cards', 'dark', 'flat'),
+    [
+        ('x.fits', {'IMAGETYP': 'Dark Frame'}, True, False),
+        ('x.fits', {'IMAGETYP': 'FLAT'}, False, True),
+        ('x.fits', {'IMAGETYP': 'twilight'}, False, True),
+        ('x.fits', {'OBSTYPE': 'OBJECT', 'OBJECT': 'flat frame 001'}, False, True),  # as the Nickel telescope has it
+        ('x.fits', {'RSPMETH': 'poly:3'}, False, True),
+        ('mean_dark180.fit', {}, True, False),
+        ('mean_dark180.fit', {'IMAGETYP': 'Light Frame'}, False, False),
+        ('flat_R.fit', {'IMAGETYP': 'Light Frame'}, False, True),
+        ('x.fits', {'IMAGETYP': 'Light Frame', 'OBJECT': 'M 1'}, False, False),
+        ('x.fits', {}, False, False),
+    ],
+)
+def test_what_darks_and_flats_are(frame, name, cards, dark, flat):
+    image = frame(name, **cards)
+    assert (calibrated.is_dark(image), calibrated.is_flat(image)) == (dark, flat)
+
+
+@pytest.mark.parametrize(
+    ('kind', 'operator', 'wanted'),
+    [
+        ('Bias', '-', {'BIASFILE': 'm.fits', 'BIASDMJD': -0.25, 'BIASSUB': 'm.fits'}),
+        ('Bias', '+', {'BIASFILE': None, 'BIASDMJD': None, 'BIASSUB': None}),
+        ('Bias', '/', {}),
+        ('Dark', '-', {'DARKFILE': 'm.fits', 'DARKDMJD': -0.25}),
+        ('Dark', '+', {'DARKFILE': None, 'DARKDMJD': None}),
+        ('Flat', '/', {'FLATFILE': 'm.fits', 'FLATDMJD': -0.25}),
+        ('Flat', 'x', {'FLATFILE': None, 'FLATDMJD': None}),
+        ('Flat', '-', {}),
+        ('Light', '-', {}),
+        ('Light', '/', {}),
+    ],
+)
+def test_what_is_written_of_masters(frame, kind, operator, wanted):
+    image, master = frame('a.fits', **{'MJD-OBS': 58000.5}), frame('m.fits', IMAGETYP=kind, **{'MJD-OBS': 58000.25})
+    found = dict(calibrated.master_cards(image, operator, master))
+    assert {key: card and card[0] for key, card in found.items()} == wanted
+
+
+def test_a_master_without_a_date_has_no_distance(frame):
+    cards = dict(calibrated.master_cards(frame('a.fits', **{'MJD-OBS': 1.0}), '-', frame('m.fits', IMAGETYP='bias')))
+    assert (cards['BIASFILE'][0], cards['BIASDMJD']) == ('m.fits', None)
+
+
+def test_products_name_all_their_masters(tmp_path, monkeypatch, make_image):
+    """Bias and flat, and the distance of a later master takes the place of an earlier one's."""
+    monkeypatch.chdir(tmp_path)
+    ones = np.ones((4, 5), 'u2')
+    make_image('sci.fits', 9 * ones, MJD__OBS=58000.0, EXPTIME=60.0)
+    for place, kind in enumerate(['bias', 'dark', 'flat'], 1):
+        for number in (0, 1):
+            date = 58000.0 + place + number / 2
+            make_image(f'{kind}{number}.fits', ones, MJD__OBS=date, EXPTIME=60.0 * (place > 1), IMAGETYP=kind)
+        assert combine_fits.main([f'{kind}?.fits', '-m', 'mean', '-o', f'm{kind}.fits', '-q']) == 0
+    for step, (operator, name) in enumerate([('-', 'bias'), ('-', 'dark'), ('/', 'flat')]):
+        inputs = ['sci.fits', 'p0.fits', 'p1.fits'][step]
+        assert img_arith.main([inputs, operator, f'm{name}.fits', '-o', f'p{step}.fits', '-q']) == 0
+    header = fits.getheader('p2.fits')
+    for kind, days in (('BIAS', 1.25), ('DARK', 2.25), ('FLAT', 3.25)):
+        assert header[f'{kind}FILE'] == f'm{kind.lower()}.fits'
+        assert header[f'{kind}DMJD'] == pytest.approx(days, abs=2e-8)
+        assert header.comments[f'{kind}DMJD'] == f'[d] from this exposure to that of {kind}FILE'
+    assert calibrated.dark_out(reader.open_image(reader.Reference('p2.fits'))) == 'DARKFILE = mdark.fits'
+    assert img_arith.main(['p2.fits', '/', 'flat0.fits', '-o', 'p3.fits', '-q']) == 0
+    assert (fits.getval('p3.fits', 'FLATFILE'), fits.getval('p3.fits', 'FLATDMJD')) == ('flat0.fits', 3.0)

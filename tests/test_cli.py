@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from fitsutils import __version__, cli
-from fitsutils.errors import Failure, QualityFailure, UsageError, warn
+from fitsutils.errors import Failure, QualityFailure, UsageError, excerpt, warn
 
 MANUAL = """What it is.
 
@@ -50,6 +50,26 @@ class TestSizes:
     def test_no_sizes(self, text):
         with pytest.raises(argparse.ArgumentTypeError, match='is not a size'):
             cli.size(text)
+
+
+class TestDurations:
+    @pytest.mark.parametrize(
+        ('text', 'seconds'),
+        [('1h', 3600), ('30m', 1800), ('90s', 90), ('1d', 86400), ('1h30m', 5400), ('1.5 h', 5400), ('.5d', 43200),
+         ('1d 2h 3m 4.5s', 93784.5), ('0', 0), ('0h', 0)],
+    )  # fmt: skip
+    def test_durations(self, text, seconds):
+        assert cli.duration(text).total_seconds() == seconds
+
+    @pytest.mark.parametrize('text', ['', '1', '-1h', 'h', '1x', '1h30', '1 hour', 'nan', '1h-2m', '1e3s'])
+    def test_no_durations(self, text):
+        with pytest.raises(argparse.ArgumentTypeError, match='is not a length of time'):
+            cli.duration(text)
+
+    @pytest.mark.parametrize('text', ['9999999999d', '1' + 400 * '0' + 's'])
+    def test_durations_beyond_any_calendar(self, text):
+        with pytest.raises(argparse.ArgumentTypeError, match='longer than any calendar'):
+            cli.duration(text)
 
 
 @pytest.mark.parametrize(
@@ -147,6 +167,14 @@ class TestStatus:
         assert out == ''
         assert err.count('\n') == 1
         assert err == said or (said is None and 'nowhere is not installed' in err)
+
+    def test_a_usage_error_shows_the_place(self, capsys):
+        def verb(args, job):
+            raise UsageError('that will not do', excerpt=excerpt('a \x1b b', 2))
+
+        assert run(verb) == 2
+        expected = "do_it: that will not do (try 'do_it --help')\n  a \\x1b b\n    ^\n"
+        assert capsys.readouterr() == ('', expected)
 
     @pytest.mark.parametrize(
         'error', [ZeroDivisionError(), ModuleNotFoundError('x', name='fitsutils.x'), KeyError('x')]

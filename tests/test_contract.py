@@ -35,7 +35,9 @@ JOBS = {
     'flat_response': (['a.fits', '-d', 'x', '-k', '1', '-o', 'out.fits'], 'out.fits'),
     'fit_dark': (['a.fits', 'b.fits', '-k', 'DARKTIME', '--points', '-o', 'out.log'], 'out.log'),
     'img_arith': (['a.fits', '-', 'b.fits', '-o', 'out.fits'], 'out.fits'),
+    'img_group': (['a.fits', 'b.fits', '--by', 'OBJECT', '--span', '1h', '-o', 'out.log'], 'out.log'),
     'img_log': (['a.fits', 'b.fits', '-o', 'out.log'], 'out.log'),
+    'img_match': (['a.fits', '--to', 'b.fits', '--by', 'OBJECT', '--format', 'ecsv', '-o', 'out.log'], 'out.log'),
     'img_rename': (['a.fits', '-o', 'out.', '-t', '.fits', '-l', 'log', '--copy', 'copies'], 'copies/out.0001.fits'),
     'img_stats': (['a.fits', 'b.fits', '-o', 'out.log'], 'out.log'),
     'img_trim': (['a.fits', '--overscan', '[28:31,*]', '--trim', '[2:27,*]', '-o', 'out.fits'], 'out.fits'),
@@ -43,7 +45,7 @@ JOBS = {
 }
 DEFAULT_JOB = (['a.fits', 'b.fits', '-o', 'out.fits'], 'out.fits')
 PRINTS_ROWS = ('img_log', 'img_stats')
-NEEDS_BOTH = ('fit_dark', 'img_arith', 'sub_dark')  # b.fits can't be left out of their jobs
+NEEDS_BOTH = ('fit_dark', 'img_arith', 'img_match', 'sub_dark')  # b.fits can't be left out of their jobs
 
 every_command = pytest.mark.parametrize('name', COMMANDS)
 buffered_or_not = pytest.mark.parametrize('unbuffered', ['', '1'])

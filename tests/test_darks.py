@@ -35,7 +35,7 @@ def image_of(path):
     return reader.open_image(Reference(path), keywords=calibrated.KEYWORDS)
 
 
-READ = darks.Reader('ignore', 10**9)
+READ = reader.Reader('ignore', 10**9)
 
 
 @pytest.mark.parametrize(
@@ -183,7 +183,7 @@ def test_what_was_read_is_at_hand_still(dark, monkeypatch):
     monkeypatch.setattr(
         reader, 'read_pixels', lambda image, **rest: opened.append(image.name) or original(image, **rest)
     )
-    read = darks.Reader('ignore', 10**9)
+    read = reader.Reader('ignore', 10**9)
     for number in (0, 1, 2, 0, 1, 2, 3, 0):
         read(frames[number].image)
     assert opened == ['1.fits', '2.fits', '3.fits', '4.fits', '1.fits']

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fitsutils.errors import Failure, FileWarning, QualityFailure, UsageError, visible, warn
+from fitsutils.errors import Failure, FileWarning, QualityFailure, UsageError, excerpt, visible, warn
 
 
 @pytest.mark.parametrize(
@@ -49,3 +49,31 @@ def test_warnings_name_the_file():
         warn('is odd')
     assert [str(each.message) for each in caught] == ['a.fits: is odd', 'is odd']
     assert {each.category for each in caught} == {FileWarning}
+
+
+class TestExcerpt:
+    @pytest.mark.parametrize('place', [0, 4, 11, 12])
+    def test_the_caret_stands_under_the_place(self, place):
+        text = 'EXPTIME => 5'
+        shown, mark = excerpt(text, place)
+        assert shown == f'  {text}'
+        assert mark == ' ' * (2 + place) + '^'
+
+    def test_what_is_made_visible_moves_the_caret(self):
+        shown, mark = excerpt('a\n\x1bb', 3)
+        assert shown == r'  a\n\x1bb'
+        assert shown[mark.index('^')] == 'b'
+
+    @pytest.mark.parametrize('place', [0, 30, 77, 250, 499, 500])
+    def test_of_a_long_text_the_surroundings_are_shown(self, place):
+        text = ''.join(chr(ord('a') + number % 26) for number in range(500))
+        shown, mark = excerpt(text, place)
+        assert len(shown) <= 108
+        assert shown[mark.index('^') : mark.index('^') + 1] == text[place : place + 1]
+
+
+def test_a_usage_error_may_show_the_place():
+    error = UsageError('it is wrong', 'a.fits', excerpt=['  x', '  ^'])
+    assert error.headline == 'a.fits: it is wrong'
+    assert str(error) == 'a.fits: it is wrong\n  x\n  ^'
+    assert str(UsageError('it is wrong')) == 'it is wrong'

@@ -9,6 +9,7 @@ from astropy.wcs import WCS
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fitsutils.commands import combine_fits
 from fitsutils.errors import Failure, FileWarning, UsageError
 from fitsutils.files import header as headers
 from fitsutils.files import plain, reader
@@ -427,3 +428,38 @@ class TestCuts:
         headers.cut_to(header, (slice(7, 20), slice(11, 30)))
         assert (header['CNPIX1'], header['CNPIX2'], header['AMDX1'], header['PPO3']) == (1211, 3407.5, 67.1, 1.0)
         assert isinstance(header['CNPIX1'], int)
+
+
+class TestMeanStarts:
+    @pytest.mark.parametrize(
+        ('cards', 'wanted'),
+        [
+            ({}, None),
+            ({'MJD-OBS': 58000.25}, (6, 0)),
+            ({'MJD-OBS': 58000.25, 'MJD-AVG': 58000.75}, (6, 0)),  # the middle of a single exposure
+            ({'NCOMBINE': 3, 'MJD-OBS': 58000.25}, (6, 0)),
+            ({'NCOMBINE': 3, 'MJD-OBS': 58000.25, 'MJD-AVG': 58000.75, 'EXPTIME': 120.0}, (17, 59)),
+            ({'NCOMBINE': 3, 'MJD-AVG': 58000.75}, (18, 0)),
+            ({'NCOMBINE': 3, 'MJD-AVG': 58000.75, 'EXPTIME': 360.0, 'CMBMETH': 'sum'}, (17, 59)),
+            ({'NCOMBINE': 3, 'MJD-AVG': 58000.5, 'DATE-AVG': '2017-09-04T18:00:00'}, (18, 0)),
+            ({'NCOMBINE': 0, 'MJD-OBS': 58000.25, 'MJD-AVG': 58000.75}, (6, 0)),
+            ({'NCOMBINE': 3, 'MJD-OBS': 58000.25, 'MJD-AVG': 'noon'}, (6, 0)),
+            ({'NCOMBINE': 3, 'MJD-AVG': 1e300, 'MJD-OBS': 58000.25}, (6, 0)),
+            ({'NCOMBINE': 3, 'MJD-AVG': 58000.75, 'EXPTIME': 1e20}, None),
+        ],
+    )
+    def test_of_headers(self, cards, wanted):
+        found = headers.mean_start(fits.Header(cards))
+        assert found == (None if wanted is None else moment(2017, 9, 4, *wanted))
+
+    @pytest.mark.parametrize('method', ['mean', 'sum'])
+    def test_of_combinations(self, tmp_path, make_image, method):
+        times = [(0.1, 60.0), (0.15, 30.0), (0.4, 10.0)]
+        names = [
+            make_image(tmp_path / f'{place}.fits', np.ones((2, 3)), MJD__OBS=58000 + day, EXPTIME=seconds)
+            for place, (day, seconds) in enumerate(times)
+        ]
+        out = str(tmp_path / 'out.fits')
+        assert combine_fits.main([*names, '-m', method, '-o', out]) == 0
+        found = headers.mjd(headers.mean_start(fits.getheader(out)))
+        assert found == pytest.approx(58000 + 0.65 / 3, abs=2e-8)

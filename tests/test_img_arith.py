@@ -419,3 +419,85 @@ def test_what_astropy_says_of_a_card_is_said_in_our_words(night, raw_image):
     words = [sys.executable, '-c', 'from fitsutils.commands.img_stats import main; main(["a.fits"])']
     done = subprocess.run(words, capture_output=True, text=True)
     assert done.stderr == 'img_stats: warning: a.fits: a card breaks the FITS standard: EXPTIME =60\n'
+
+
+class TestPairs:
+    @pytest.fixture
+    def biases(self, night, make_image):
+        for number in (1, 2):
+            make_image(f'b{number}.fit', np.full((NY, NX), 100 * number, 'u2'), IMAGETYP='bias')
+
+    @pytest.mark.parametrize('place', ['before', 'after'])
+    def test_each_image_with_its_own_operand(self, night, biases, pixels_of, place):
+        Path('list').write_text('night.0001.fit b2.fit\nnight.0002.fit b1.fit\nnight.0003.fit 7.5\n')
+        words = ['--pairs', 'list', '-'] if place == 'before' else ['-', '--pairs', '@list']
+        run(*words, '-o', 'out')
+        for number, level in ((1, 200), (2, 100), (3, 7.5)):
+            name = f'000{number}.fit'
+            np.testing.assert_array_equal(pixels_of(f'out.{name}'), night[f'night.{name}'].astype('f8') - level)
+
+    def test_standard_input(self, night, biases, monkeypatch, capsys):
+        import io
+
+        monkeypatch.setattr('sys.stdin', io.TextIOWrapper(io.BytesIO(b'night.0001.fit\tb1.fit\n')))
+        run('--pairs', '@-', '-', '-o', 'b_/')
+        assert capsys.readouterr().out == 'b_/night.0001.fit\n'
+
+    def test_a_keyword_of_each_image(self, night, pixels_of):
+        Path('list').write_text('night.0001.fit key=EXPTIME\nnight.0002.fit key=EXPTIME\n')
+        run('--pairs', 'list', '/', '-o', 'r')
+        np.testing.assert_allclose(pixels_of('r.0002.fit'), night['night.0002.fit'] / 20.0, rtol=1e-7)
+
+    def test_a_region_and_a_dry_run(self, night, biases, pixels_of, capsys):
+        Path('list').write_text('night.0001.fit b1.fit\n')
+        run('--pairs', 'list', '-', '--section', '[3:7,2:5]', '-o', 'part.fit', '--dry-run')
+        assert capsys.readouterr().err == 'img_arith: night.0001.fit - b1.fit -> part.fit\n'
+        run('--pairs', 'list', '-', '--section', '[3:7,2:5]', '-o', 'part.fit')
+        np.testing.assert_array_equal(pixels_of('part.fit'), night['night.0001.fit'].astype('f8')[1:5, 2:7] - 100)
+
+    def test_images_without_an_operand(self, night, biases, tmp_path, capsys):
+        Path('list').write_text(
+            'image\tmaster\tstatus\nnight.0001.fit\tb1.fit\tfound\nnight.0002.fit\t\tnone\n'
+            'night.0003.fit\tb1.fit\tfar\n'
+        )
+        before = sorted(tmp_path.iterdir())
+        run('--pairs', 'list', '-', '-o', 'out', status=1)
+        assert capsys.readouterr() == (
+            '',
+            'img_arith: no operand for 2 images: night.0002.fit, night.0003.fit; '
+            '--skip-unpaired leaves such images out\n',
+        )
+        assert sorted(tmp_path.iterdir()) == before
+        run('--pairs', 'list', '-', '-o', 'out', '--skip-unpaired')
+        found = capsys.readouterr()
+        assert found.out == 'out.0001.fit\n'
+        assert found.err == 'img_arith: left out: no operand for 2 images: night.0002.fit, night.0003.fit\n'
+
+    def test_a_difference_is_said_once_for_each_master(self, night, make_image, capsys):
+        for name, band in (('blue', 'B'), ('red', 'R')):
+            make_image(f'{name}.fit', np.ones((NY, NX), 'f4'), FILTER=band)
+        Path('list').write_text('night.0001.fit blue.fit\nnight.0002.fit red.fit\nnight.0003.fit blue.fit\n')
+        run('--pairs', 'list', '/', '-o', 'f')
+        assert capsys.readouterr().err.count('FILTER differs') == 1
+
+    @pytest.mark.parametrize(
+        ('words', 'status', 'match'),
+        [
+            (['--pairs', 'list'], 2, '--pairs names images and operands; beside it one of'),
+            (['--pairs', 'list', 'a.fit', '-', 'b.fit'], 2, '--pairs names images and operands'),
+            (['--pairs', 'list', '%'], 2, '--pairs names images and operands'),
+            (['--pairs', 'nothing', '-'], 1, 'nothing: No such file'),
+            (['--pairs', 'list', '-'], 1, 'gone.fit: No such file'),
+            (['--pairs', 'twice', '-'], 1, 'would both be written to it'),
+            (['night.0001.fit', '-', '1', '--skip-unpaired'], 2, '--skip-unpaired goes with --pairs'),
+        ],
+    )
+    def test_refusals(self, night, biases, tmp_path, capsys, words, status, match):
+        Path('list').write_text('night.0001.fit gone.fit\n')
+        Path('twice').write_text('night.0001.fit b1.fit\nnight.0001.fit b2.fit\n')
+        before = sorted(tmp_path.iterdir())
+        run(*words, '-o', 'o/', status=status)
+        found = capsys.readouterr()
+        assert match in found.err
+        assert (found.out, found.err.count('\n')) == ('', 1)
+        assert sorted(tmp_path.iterdir()) == before

@@ -4,6 +4,7 @@ import io
 import json
 import os
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -264,6 +265,94 @@ class TestOutputs:
         assert main(['a.fits', '-o', name]) == 0
         assert capsys.readouterr().out.startswith('#FileName')
         assert os.listdir() == ['a.fits']
+
+
+class TestWhere:
+    @pytest.fixture(autouse=True)
+    def night(self, make_image):
+        for number, (kind, level) in enumerate([('Bias', 300), ('Sky flat', 20000), ('Sky flat', 3000), ('', 900)]):
+            pixels = level + np.arange(35, dtype='u2').reshape(5, 7)
+            make_image(f'n{number}.fits', pixels, IMAGETYP=kind, EXPTIME=2.0 * number, FILTER='V')
+
+    @pytest.mark.parametrize(
+        ('expression', 'taken'),
+        [
+            ('IMAGETYP ~ /flat/i', '12'),
+            ('IMAGETYP ~ /flat/i and median > 15000', '1'),
+            ('not has(IMAGETYP)', '3'),
+            ('EXPTIME > 1 and FILTER == "V"', '123'),
+            ('mean == median', '0123'),
+            ('max - min > 5 and q100 < 1000', '03'),
+            ('Filename == "n2.fits"', '2'),
+        ],
+    )
+    def test_what_is_taken(self, capsys, expression, taken):
+        found = rows(capsys, 'n*.fits', '-s', 'min', '-k', 'EXPTIME', '--where', expression)
+        assert [row['FileName'] for row in found] == [f'n{number}.fits[1:7,1:5]' for number in taken]
+
+    def test_statistics_are_of_the_same_pixels(self, capsys, make_image):
+        bad = np.zeros((5, 7), 'u1')
+        bad[0] = 1
+        make_image('mask.fits', bad)
+        words = ['n*.fits', '-s', 'mean', '--section', '[1:7,1:2]']
+        masked = [*words, '--mask', 'mask.fits']
+        assert [row['FileName'] for row in rows(capsys, *words, '--where', 'mean == 306.5')] == ['n0.fits[1:7,1:2]']
+        assert [row['mean'] for row in rows(capsys, *masked, '--where', 'mean == 310')] == ['310.0']
+        assert rows(capsys, *masked, '--where', 'mean == 306.5') == []
+
+    def test_clipped(self, capsys, make_image):
+        pixels = np.full((5, 7), 10.0)
+        pixels[2, 3] = 1e5
+        make_image('hot.fits', pixels)
+        assert rows(capsys, 'hot.fits', '--where', 'max < 100') == []
+        assert [row['mean'] for row in rows(capsys, 'hot.fits', '--clip', '3', '--where', 'max < 100')] == ['10.0']
+
+    def test_planes_one_by_one(self, capsys, make_image):
+        cube = np.arange(4)[:, None, None] * np.ones((4, 2, 3))
+        make_image('c.fits', cube, FILTER='V')
+        found = rows(capsys, 'c.fits', '-t', '-s', 'mean', '--where', 'FILTER == "V" and 0 < median < 3')
+        assert [(row['Zidx'], row['mean']) for row in found] == [('2', '1.0'), ('3', '2.0')]
+        assert main(['c.fits', '-t', '--where', 'median > 5']) == 0
+        assert capsys.readouterr().err == 'img_stats: warning: --where takes none of 4 planes\n'
+
+    def test_a_histogram_of_what_is_taken(self, capsys):
+        found = rows(capsys, 'n*.fits', '--hist', '0,1000,500', '--where', 'median < 1000 and EXPTIME == 0')
+        assert [row['Count'] for row in found] == ['35', '0']
+
+    def test_only_what_is_taken_is_updated(self, capsys):
+        before = {number: Path(f'n{number}.fits').read_bytes() for number in range(4)}
+        assert main(['n*.fits', '-u', '-s', 'median', '--where', 'median > 15000']) == 0
+        capsys.readouterr()
+        changed = [number for number in range(4) if Path(f'n{number}.fits').read_bytes() != before[number]]
+        assert changed == [1]
+        assert fits.getval('n1.fits', 'MEDIAN') == 20017
+
+    def test_pixels_are_not_read_where_the_header_settles_it(self, capsys):
+        with open('n0.fits', 'r+b') as file:
+            file.seek(2880)
+            file.write(b'\xff' * 70)
+        fits.setval('n0.fits', 'DATASUM', value='1')
+        words = ['n*.fits', '--checksum', 'error', '--where']
+        assert main([*words, 'median > 5 and EXPTIME > 1']) == 0
+        assert main([*words, 'median > 5 or EXPTIME > 1']) == 1
+        assert 'img_stats: n0.fits: ' in capsys.readouterr().err
+
+    def test_nothing_is_taken(self, capsys):
+        assert main(['n*.fits', '-s', 'mean', '--where', 'IMAGETYP == Flat']) == 0
+        out, err = capsys.readouterr()
+        assert out == '#FileName mean\n'
+        assert err == (
+            'img_stats: warning: no image has a value of FLAT; a text stands in quotes\n'
+            'img_stats: warning: --where takes none of 4 images\n'
+        )
+        assert main(['gone.fits', '--where', 'EXPTIME > 5']) == 1
+        assert capsys.readouterr() == ('', 'img_stats: gone.fits: No such file or directory\n')
+
+    def test_a_wrong_expression(self, capsys):
+        assert main(['n*.fits', '--where', 'median >']) == 2
+        out, err = capsys.readouterr()
+        assert out == ''
+        assert err.splitlines()[1:] == ['  median >', '          ^']
 
 
 class TestUpdate:

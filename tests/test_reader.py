@@ -800,3 +800,17 @@ class TestFuzz:
             warnings.simplefilter('ignore', FileWarning)
             complaint = failure_of(folder / 'x.fits')
         assert complaint is None or 'x.fits' in complaint
+
+
+def test_a_reader_keeps_the_last_three_images(tmp_path, make_image, monkeypatch):
+    images = [opened(make_image(tmp_path / f'{level}.fits', np.full((2, 3), level, 'u2'))) for level in range(4)]
+    reads = []
+    real = reader.read_pixels
+    monkeypatch.setattr(reader, 'read_pixels', lambda image, **options: reads.append(image) or real(image, **options))
+    read = reader.Reader('ignore', 10**9)
+    for level in (0, 1, 2, 0, 1, 2, 3, 2, 0):
+        np.testing.assert_array_equal(read(images[level]), np.full((2, 3), level))
+    assert [images.index(image) for image in reads] == [0, 1, 2, 3, 0]
+    part = images[3].cut(parse_section('[1:2,1:1]'))
+    assert read(part).shape == (1, 2)
+    assert read.once(images[3]).shape == (2, 3)

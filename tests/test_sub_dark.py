@@ -417,3 +417,12 @@ class TestRealFrames:
         assert rms['scaled'] == pytest.approx(76.7, abs=0.5)
         assert rms['masked'] == pytest.approx(7.4, abs=0.1)
         assert rms['rates'] == pytest.approx(6.3, abs=0.1)
+
+
+def test_the_dark_is_named_and_how_far_in_time_it_is(night):
+    for name, mjd in (('dark.fit', 58000.25), ('sci.1.fit', 58001.0)):
+        fits.setval(name, 'MJD-OBS', value=mjd)
+    run('sci.[12].fit', '--dark', 'dark.fit', '-o', 'out')
+    header = fits.getheader('out.1.fit')
+    assert (header['DARKFILE'], header['DARKDMJD']) == ('dark.fit', -0.75)
+    assert 'DARKDMJD' not in fits.getheader('out.2.fit')

@@ -15,7 +15,9 @@ from fitsutils.commands import (
     fit_dark,
     flat_response,
     img_arith,
+    img_group,
     img_log,
+    img_match,
     img_rename,
     img_stats,
     img_trim,
@@ -71,6 +73,47 @@ def test_log(capsys, path):
     table = outcome(capsys, img_log, path, works=works)
     assert table.replace('\n', '').isprintable()
     assert table.count('\n') == 3 * works
+
+
+@every_file
+def test_groups(capsys, path):
+    """Any header with or without a date, alone or with itself, is a group."""
+    works = path.name != 'sunpy_not_actually_fits.fits'
+    out = outcome(capsys, img_group, path, '--by', 'NAXIS1,FILTER,[DATE]', '--format', 'jsonl', works=works)
+    assert [json.loads(line)['n'] for line in out.splitlines()] == [1] * works
+    status = img_group.main([str(path), '--span', '1h', '--night'])
+    out, err = capsys.readouterr()
+    dated = works and 'has no date' not in err
+    assert (status, out.count('\n')) == (int(not dated), 2 * dated)
+
+
+@every_file
+def test_matches(capsys, path):
+    """Where two copies of a file have a date, each is the other's master."""
+    copy = Path(f'copy_{path.name}')
+    shutil.copyfile(path, copy)
+    status = img_match.main([str(path), '--to', str(copy), '--format', 'jsonl'])
+    out, err = capsys.readouterr()
+    assert all(line.startswith('img_match: ') and line.isprintable() for line in err.splitlines())
+    if status == 0:
+        assert json.loads(out)['delta_days'] == 0.0
+    else:
+        assert path.name in err
+        assert not out or json.loads(out)['status'] == 'none'
+
+
+@every_file
+def test_choosing_by_header_and_pixels(capsys, path):
+    works = path.name != 'sunpy_not_actually_fits.fits'
+    header = (
+        "NAXIS1 > 0 or has(OBJECT) or EXPTIME ~ /^[0-9.]*$/ or coalesce(GAIN, 'x') in (1, T) or DATE-OBS > 1990-01-01"
+    )
+    for words in (['--count', 'BITPIX,LONG=EXPTIME > 5'], ['--unique', 'INSTRUME', '-k', 'All'], ['--names']):
+        outcome(capsys, img_log, path, *words, '--where', header, works=works)
+        outcome(capsys, img_log, path, *words, '--where', f'not ({header})', works=works)
+    both = [outcome(capsys, img_log, path, '--names', '--where', text) for text in ('num >= 0', 'not num >= 0')]
+    assert sorted(both) == ([f'{path}\n', ''] if path.name not in NO_IMAGE else ['', ''])[::-1]
+    outcome(capsys, img_stats, path, '--where', f'mean > 0 and ({header})')
 
 
 @every_file

@@ -4,8 +4,10 @@ NaN, infinite, BLANK and masked pixels are left out; a pixel with nothing left
 is NaN and counted. The images are scaled (-n), shifted in level (-z), then
 values are rejected (-c), then what is left is combined (-m). Levels are
 measured on all good pixels, or on --section; KEY and @FILE (a number a line,
-or NAME NUMBER) give them instead. The first image is the reference. std, rms
-and var are about the mean, divided by n. The header is the first image's.
+or NAME NUMBER) give them instead. The first image is the reference. A level to
+scale by must be above 0, and a flat (by its IMAGETYP) whose mean is not is
+refused whatever -n says; --skip-bad leaves it out. std, rms and var are about
+the mean, divided by n. The header is the first image's.
 
 Rejection, -c, and what -d LOW,HIGH means (defaults in brackets):
   min, max, minmax  drop the LOW lowest, HIGH highest, or both (1)
@@ -18,6 +20,13 @@ Rejection, -c, and what -d LOW,HIGH means (defaults in brackets):
               predict (3)
 sigma, mad, winsor and ccd go on until nothing more is rejected.
 
+--check holds the result against a condition, in the language of img_log
+--where: n is the number of images, level the level of every image before it is
+scaled (the statistic of -n, else of -z, else the mean), std, q97.5 and what
+else img_stats knows are of the result, and capitals are keywords of its header.
+All are measured where the levels are. A result that fails is written, with
+CMBCHECK = F, what it fails is said, and the status is 3.
+
 Examples
 --------
   combine_fits '20210227.004[1-9].fit,20210227.0050.fit' -m mean -o mean_bias.fit
@@ -26,6 +35,7 @@ Examples
   combine_fits -m mean -c sigma -d 3 fdb.*.fit -o stack.fit     # IRAF's sigclip
   combine_fits -m mean -c mad -d 4,3 -n EXPTIME -z median fdb.*.fit --maps count,sigma -o deep.fit
   combine_fits -m mean -c ccd --gain EGAIN --rdnoise 8 --mask bad.fits --uncertainty fdb.*.fit -o m1.fit
+  combine_fits -n median b_*.fits --check 'n >= 5 and 5000 < level < 60000' --check 'std < 900' -o flat.fits
   combine_fits --offsets wcs -m median fdb.*.fit -o mosaic.fit
   combine_fits -r cube.fits -o plane.fits                       # the planes of a cube
 """
@@ -101,9 +111,10 @@ def build_parser() -> cli.Parser:
         'uncertainties that all inputs have in an extension are carried into UNCERT')  # fmt: skip
     parser.add_argument('--min-corr', type=float, metavar='R',
         help='leave out images whose correlation with the median of all is below R')  # fmt: skip
-    parser.add_argument(
-        '--skip-bad', action='store_true', help='go on without files that can not be read, and say so in the header'
-    )
+    parser.add_argument('--skip-bad', action='store_true',
+        help='go on without files that can not be read or have no level, and say so in the header')  # fmt: skip
+    parser.add_argument('--check', action='append', default=[], metavar='CONDITION',
+        help="what the result must fulfil, such as 'n >= 5 and 1000 < level < 60000' (repeatable)")  # fmt: skip
     parser.share(
         'dry-run', 'dtype', 'compress', 'set', 'hdu', 'long-null', 'jobs', 'memory', 'checksum', 'max-size', 'progress'
     )
@@ -130,9 +141,10 @@ def combine_fits(args: argparse.Namespace, job: cli.Job) -> None:
     if args.output is None:
         raise UsageError('-o must name the combined image')
     _refuse_contradictions(args)
+    checks = files.checks.Checks(args.check)
     from fitsutils import stacking  # here, because it loads numpy and astropy, for which no usage error waits
 
-    settings = _settings(args)
+    settings = dataclasses.replace(_settings(args), levels=checks.wants_levels)
     cards = [files.header.parse_card(text) for text in args.cards]
     references = files.inputs.expand(args.images, null=args.null)
     paths = [reference.path for reference in references]
@@ -160,10 +172,14 @@ def combine_fits(args: argparse.Namespace, job: cli.Job) -> None:
         left_out = leave_out if args.skip_bad else None
         stack, result, unlike = _combined(stack, settings, args, job, left_out, roster)
         method = stacking.method(stack, settings, result, skipped, unlike)
-        _write(output, stack, result, method, args, cards)
+        header = _header(stack, result, method, args, cards)
+        broken = _broken(checks, header, stack, settings, result)
+        _write(output, stack, result, header, method, args)
     job.wrote(output)
     if not args.dry_run:
         _report(output, stack, result, args, job)
+        if broken:
+            raise QualityFailure(f'{output}: --check: {"; ".join(broken)}')
 
 
 def _warn_of_doubles(references: Sequence[Any], job: cli.Job) -> None:
@@ -205,9 +221,9 @@ def _refuse_contradictions(args: argparse.Namespace) -> None:
         (args.norm_to is not None and args.normalize == args.zero == 'none', '--norm-to goes with -n or -z'),
         (args.norm_to is not None and args.normalize != 'none' and not 0 < args.norm_to < math.inf,
          '--norm-to is above 0 with -n'),
-        (args.norm_mask and not _measured(args), '--norm-mask goes with a level that is measured'),
+        (args.norm_mask and not _measured(args), '--norm-mask goes with a level that is measured, or with --check'),
         (args.section is not None and not _measured(args) and not args.unit,
-         '--section goes with a level that is measured, or with -u'),
+         '--section goes with a level that is measured, with -u or with --check'),
         (args.min_corr is not None and not -1 <= args.min_corr <= 1, '--min-corr takes a correlation, from -1 to 1'),
         (args.reject_below is not None and args.reject_above is not None and args.reject_below >= args.reject_above,
          '--reject-below is below --reject-above'),
@@ -227,7 +243,7 @@ def _refuse_contradictions(args: argparse.Namespace) -> None:
 
 def _measured(args: argparse.Namespace) -> bool:
     own = args.argument is not None and args.method == 'average'
-    return args.normalize in _LEVELS or args.zero in _LEVELS or args.weight == 'ivar' or own
+    return args.normalize in _LEVELS or args.zero in _LEVELS or args.weight == 'ivar' or own or bool(args.check)
 
 
 def _settings(args: argparse.Namespace) -> Any:
@@ -321,16 +337,32 @@ def _combined(
         stack = _check(left, settings, args, job, roster)
 
 
-def _write(output: str, stack: Any, result: Any, method: Any, args: argparse.Namespace, cards: Sequence[Any]) -> None:
-    images = stack.images
-    header = files.provenance.combined_header(images, 'combine_fits', method, cards)
+def _header(stack: Any, result: Any, method: Any, args: argparse.Namespace, cards: Sequence[Any]) -> Any:
+    header = files.provenance.combined_header(stack.images, 'combine_fits', method, cards)
     if args.unit:
         header['BUNIT'] = ('', 'relative to the mean')
     elif 'uncertainty' in result.maps and 'BUNIT' not in header:
         header['BUNIT'] = ('adu', 'unit of the pixels')
-    shape = result.pixels.shape[-2:] if args.planes else result.pixels.shape
     if args.planes:
-        files.provenance.drop_axes(header, len(shape))
+        files.provenance.drop_axes(header, 2)
+    return header
+
+
+def _broken(checks: Any, header: Any, stack: Any, settings: Any, result: Any) -> list[str]:
+    """The conditions of --check that do not hold; the header tells of them."""
+    if not checks:
+        return []
+    from fitsutils import stacking
+
+    found = stacking.statistics(stack, settings, result, checks.statistics)
+    levels = [math.nan] * len(stack.images) if result.levels is None else result.levels.tolist()
+    broken = checks.broken(header, found, list(zip([image.name for image in stack.images], levels, strict=True)))
+    files.checks.note(header, broken)
+    return broken
+
+
+def _write(output: str, stack: Any, result: Any, header: Any, method: Any, args: argparse.Namespace) -> None:
+    shape = result.pixels.shape[-2:] if args.planes else result.pixels.shape
     extensions = _extensions(result, args)
     pictures = [result.pixels, *extensions.values()]
     if args.dtype is not None:
@@ -338,7 +370,7 @@ def _write(output: str, stack: Any, result: Any, method: Any, args: argparse.Nam
             pictures[0] = pixels.arithmetic.as_type(pictures[0], args.dtype)
     heads = [header, *(files.provenance.map_header(name, header) for name in extensions)]
     parts = [(picture.reshape(shape), head) for picture, head in zip(pictures, heads, strict=True)]
-    table = files.provenance.inputs_table(images, method, wanted='inputs' in args.maps)
+    table = files.provenance.inputs_table(stack.images, method, wanted='inputs' in args.maps)
     files.writer.write_fits(output, [*parts, *table])
 
 

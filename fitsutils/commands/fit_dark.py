@@ -174,7 +174,7 @@ def _fitted(args: argparse.Namespace, job: cli.Job, darks: Sequence[Any], mask: 
     """The counts of each dark, and the line through them."""
     from fitsutils import darks as frames
 
-    read, points = frames.Reader(args.checksum, args.max_size), []
+    read, points = files.reader.Reader(args.checksum, args.max_size), []
     with job.progress(len(darks), 'darks') as progress:
         for dark in darks:
             points.append(frames.measure(dark, read, _stat(args), mask, args.clip))
@@ -257,7 +257,7 @@ def _scale(
     if names and not chosen and not plot:
         return
     points, line = _fitted(args, job, darks, mask)
-    data = base.read(frames.Reader(args.checksum, args.max_size))
+    data = base.read(files.reader.Reader(args.checksum, args.max_size))
     level = frames.level_of(data)
     left = None if base.bias is not None or args.bias_free else frames.bias_left(base.image, *level)
     frames.refuse_to_scale(base, level, float(line.at(base.time)), left)

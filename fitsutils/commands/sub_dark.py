@@ -5,7 +5,8 @@ the times, or with --offset and --slope (as fit_dark prints them) by the line,
 (offset + slope t)/(offset + slope t0). Of several darks an image gets the one
 of its own exposure time (within a thousandth) as it is, or else the longest,
 scaled. --rate takes offset and rate of every pixel, as fit_dark --per-pixel
-writes them. The header says what was subtracted: DARKSUB, DARKFAC (the factor).
+writes them. The header says what was subtracted: DARKSUB, DARKFAC (the factor),
+and, where it is a dark, DARKFILE and DARKDMJD (days from the image to it).
 What an image brings along goes along, with what the dark has of it: an
 uncertainty (UNCERT, VAR, IVAR) into UNCERT, a mask (MASK, DQ, BADPIX) into MASK.
 
@@ -71,10 +72,8 @@ class _Task(NamedTuple):
 def sub_dark(args: argparse.Namespace, job: cli.Job) -> None:
     """Write each image without its dark."""
     _refuse_contradictions(args)
-    from fitsutils import darks  # here, because it loads numpy, for which no usage error waits
-
     cards = [files.header.parse_card(text) for text in args.cards]
-    mask, read = files.reader.open_mask(args.mask), darks.Reader(args.checksum, args.max_size)
+    mask, read = files.reader.open_mask(args.mask), files.reader.Reader(args.checksum, args.max_size)
     tasks = _plan(args, mask, read)
     if args.dry_run:
         for task in tasks:

@@ -28,6 +28,7 @@ ALIASES: dict[str, tuple[str, ...]] = {
     'AIRMASS': ('AIRMASS', 'SECZ', 'AMSTART'),
     'RA': ('RA', 'OBJCTRA', 'TELRA', 'CRVAL1'),
     'DEC': ('DEC', 'OBJCTDEC', 'TELDEC', 'CRVAL2'),
+    'ROBUSTSTD': ('ROBUSTSD', 'ROBUSTSTD'),
 }
 
 _DATE_KEYS = ('DATE-OBS', 'DATE-BEG', 'DATEOBS', 'DATE_OBS', 'UTDATE', 'DATE-UTC')
@@ -40,8 +41,14 @@ _YEAR = re.compile(r'(?<!\d)\d{4}(?!\d)')
 _LAST_MOMENT = datetime.datetime(9999, 12, 31, 23, 59, 59)
 _MJD_ZERO = datetime.datetime(1858, 11, 17)
 _JD_OF_MJD = 2400000.5
+_MOST_DAYS = 2e6  # of a Modified Julian Date: the year 7334
 _DAY_KEYS = (('MJD-OBS', 0.0), ('MJD-BEG', 0.0), ('MJD', 0.0), ('JD', _JD_OF_MJD), ('JD-OBS', _JD_OF_MJD))
-_WHOLE = re.compile(r'[+-]?\d+')
+MEAN_START_KEYS = ('NCOMBINE', 'DATE-AVG', 'MJD-AVG', 'CMBMETH')  # what `mean_start` reads beside dates and EXPTIME
+_WHOLE = re.compile(r'[+-]?\d+', re.ASCII)
+_LONGEST_WHOLE = 300  # digits beyond those of a float are no number that a header means
+
+_FLAT = re.compile(r'FLAT|TWILIGHT', re.IGNORECASE)
+_NO_FLAT = re.compile(r'DARK|BIAS', re.IGNORECASE)  # the dark of a flat, and the like
 
 # Keywords that differ between frames by mistake more often than on purpose, and by how much they may.
 _SHOULD_AGREE: tuple[tuple[str, float], ...] = (
@@ -143,6 +150,23 @@ def keywords_behind(key: str) -> tuple[str, ...]:
     return ALIASES.get(key, (key,))
 
 
+def is_flat(header: fits.Header) -> bool:
+    """Whether a frame says of itself that it is a flat.
+
+    Parameters
+    ----------
+    header : Header
+        Any header.
+
+    Returns
+    -------
+    bool
+        True for an IMAGETYP such as 'flat', 'Dome Flat', 'twilight' or 'MASTER FLAT', not for 'Flat Dark'.
+    """
+    kind = str(lookup(header, 'IMAGETYP') or '')
+    return bool(_FLAT.search(kind)) and not _NO_FLAT.search(kind)
+
+
 def sort_value(header: fits.Header, key: str) -> Any:
     """What an image is sorted by.
 
@@ -189,32 +213,76 @@ def order(columns: Sequence[Sequence[Any]], falling: Sequence[bool] = (), *, mis
     rows = list(range(len(columns[0]))) if columns else []
     falls = list(falling) or [False] * len(columns)
     for column, fall in reversed(list(zip(columns, falls, strict=True))):
-        values = _comparable(column)
+        values = of_one_type(column)
         there = sorted((row for row in rows if values[row] is not None), key=values.__getitem__, reverse=fall)
         gone = [row for row in rows if values[row] is None]
         rows = gone + there if missing_first else there + gone
     return rows
 
 
-def _comparable(column: Sequence[Any]) -> list[Any]:
-    """Values of one keyword in one type; None stays None."""
-    for reading in (_exact_number, _moment):
+def of_one_type(column: Sequence[Any]) -> list[Any]:
+    """Values of one keyword in one type: numbers or dates where all of them are, else text.
+
+    Parameters
+    ----------
+    column : sequence
+        What `lookup` gave of each image; None is missing.
+
+    Returns
+    -------
+    list of int, float, datetime or str
+        None stays None.
+
+    Examples
+    --------
+    >>> of_one_type([' 60', 2.5, None]), of_one_type(['60', 'B'])
+    ([60, 2.5, None], ['60', 'B'])
+    """
+    for reading in (exact_number, moment_of):
         values = [None if found is None else reading(found) for found in column]
         if all((found is None) == (read is None) for found, read in zip(column, values, strict=True)):
             return values
     return [None if found is None else str(found) for found in column]
 
 
-def _exact_number(found: Any) -> int | float | None:
-    """A number as it is: an integer of many digits is not rounded to a float."""
+def exact_number(found: Any) -> int | float | None:
+    """A header value as a number, an integer of many digits not rounded to a float.
+
+    Parameters
+    ----------
+    found : Any
+        What `value` gave.
+
+    Returns
+    -------
+    int, float or None
+        None when it is not a finite number; text that reads as one counts.
+
+    Examples
+    --------
+    >>> exact_number('9007199254740993'), exact_number(2.5), exact_number('V')
+    (9007199254740993, 2.5, None)
+    """
     if isinstance(found, int):
         return int(found)
-    if isinstance(found, str) and _WHOLE.fullmatch(found.strip()):
+    if isinstance(found, str) and len(found) < _LONGEST_WHOLE and _WHOLE.fullmatch(found.strip()):
         return int(found)
     return as_number(found)
 
 
-def _moment(found: Any) -> datetime.datetime | None:
+def moment_of(found: Any) -> datetime.datetime | None:
+    """A header value as a date.
+
+    Parameters
+    ----------
+    found : Any
+        What `value` or `sort_value` gave.
+
+    Returns
+    -------
+    datetime or None
+        UTC without a time zone; None when it is no date.
+    """
     if isinstance(found, datetime.datetime):
         return found
     return parse_date(found) if isinstance(found, str) else None
@@ -375,13 +443,49 @@ def observation_time(header: fits.Header) -> datetime.datetime | None:
     return next((moment for moment in finer if abs(moment - first) < datetime.timedelta(days=2)), first)
 
 
+def mean_start(header: fits.Header) -> datetime.datetime | None:
+    """Start of an exposure; of a combination, the mean of the starts of what went into it.
+
+    A combination (NCOMBINE) says with DATE-AVG or MJD-AVG when the middles of its exposures were on
+    the average; half the mean exposure time before that they began.
+
+    Parameters
+    ----------
+    header : Header
+        Any header.
+
+    Returns
+    -------
+    datetime or None
+        UTC without a time zone; None when the header has no usable date.
+    """
+    frames, middle = as_number(value(header, 'NCOMBINE')), _middle(header)
+    if frames is None or frames < 1 or middle is None:
+        return observation_time(header)
+    seconds = exposure(header) or 0.0
+    if value(header, 'CMBMETH') == 'sum':  # EXPTIME is that of all together
+        seconds /= frames
+    try:
+        return middle - datetime.timedelta(seconds=seconds / 2)
+    except OverflowError:
+        return None
+
+
+def _middle(header: fits.Header) -> datetime.datetime | None:
+    _, moment = _read_date(value(header, 'DATE-AVG'))
+    if moment is not None:
+        return moment
+    days = as_number(value(header, 'MJD-AVG'))
+    return _MJD_ZERO + datetime.timedelta(days=days) if days is not None and 0 < days < _MOST_DAYS else None
+
+
 def _read_date(found: Any) -> tuple[str, datetime.datetime | None]:
     return (found, parse_date(found)) if isinstance(found, str) else ('', None)
 
 
 def _day_number(header: fits.Header) -> datetime.datetime | None:
     for key, zero in _DAY_KEYS:
-        if (days := as_number(value(header, key))) is not None and 0 < days - zero < 2e6:
+        if (days := as_number(value(header, key))) is not None and 0 < days - zero < _MOST_DAYS:
             return _MJD_ZERO + datetime.timedelta(days=days - zero)
     return None
 
@@ -835,7 +939,8 @@ def warn_of_differences(
             warn(f'{key} differs: {found[0][0]!s} in {found[0][1]}, {odd[0]!s} in {odd[1]}')
 
 
-# Names that filabres' users know; the others are the statistic's own name.
+# Names that filabres' users know; the others are the statistic's own name. filabres' ROBUSTSTD stands in its databases
+# only: it is a letter too long for a FITS keyword, and loses one here.
 _STATISTIC_KEYS = {'num': 'NPOINTS', 'min': 'FMINIMUM', 'max': 'FMAXIMUM', 'rstd': 'ROBUSTSD'}
 
 

@@ -199,7 +199,7 @@ def _expand_line(line: str, null: bool, depth: int) -> list[Reference]:
 
 
 def _lines(name: str, null: bool) -> Iterable[str]:
-    text = os.fsdecode(_list_bytes(name))
+    text = os.fsdecode(list_bytes(name))
     if null:
         return [item for item in text.split('\0') if item]
     if '\0' in text:
@@ -208,7 +208,24 @@ def _lines(name: str, null: bool) -> Iterable[str]:
     return [line for line in lines if line.strip() and not (line.lstrip().startswith('#') and not os.path.exists(line))]
 
 
-def _list_bytes(name: str) -> bytes:
+def list_bytes(name: str) -> bytes:
+    """What a list holds.
+
+    Parameters
+    ----------
+    name : str
+        The file; ``-`` is standard input.
+
+    Returns
+    -------
+    bytes
+        All of it.
+
+    Raises
+    ------
+    Failure
+        When standard input is closed.
+    """
     if name != '-':
         with open(name, 'rb') as file:
             return file.read()

@@ -195,7 +195,7 @@ def _set_method(header: fits.Header, count: int, method: Method) -> None:
         what = 'pixels with nothing left: median of all' if method.filled else 'pixels with nothing left'
         header['NREJALL'] = (method.empty, what)
     if method.skipped:
-        header['NSKIPPED'] = (len(method.skipped), 'inputs that could not be read')
+        header['NSKIPPED'] = (len(method.skipped), 'inputs that could not be used')
     if method.unlike:
         header['NUNLIKE'] = (len(method.unlike), 'inputs unlike the median, left out')
 

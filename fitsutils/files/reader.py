@@ -548,6 +548,46 @@ def read_pixels(image: Image, *, checksum: str = 'ignore', max_size: int = 2 * 1
         return read_rows(image, 0, image.rows).reshape(image.shape)
 
 
+class Reader:
+    """Reads pixels; the three images that were read last are at hand still: a bias, a dark and a flat.
+
+    Parameters
+    ----------
+    checksum : {'warn', 'error', 'ignore'}
+        What a wrong sum of an image means.
+    max_size : int
+        Bytes that one file may unpack to.
+    """
+
+    def __init__(self, checksum: str, max_size: int) -> None:
+        self.checksum, self.max_size = checksum, max_size
+        self._kept: dict[str, NDArray] = {}
+
+    def __call__(self, image: Image) -> NDArray:
+        """The pixels of an image, which must not be changed."""
+        name = image.part()
+        if name not in self._kept:
+            self._kept = dict([*self._kept.items()][-2:])
+            self._kept[name] = self.once(image)
+        self._kept[name] = self._kept.pop(name)
+        return self._kept[name]
+
+    def once(self, image: Image) -> NDArray:
+        """The pixels of an image that is not needed again.
+
+        Parameters
+        ----------
+        image : Image
+            The image.
+
+        Returns
+        -------
+        ndarray
+            As of `read_pixels`.
+        """
+        return read_pixels(image, checksum=self.checksum, max_size=self.max_size)
+
+
 def open_mask(word: str | None) -> Image | None:
     """The image that ``--mask`` names.
 

@@ -16,6 +16,9 @@ NAMES = (
     'min', 'max', 'mad', 'rstd', 'skew', 'kurtosis',
 )  # fmt: skip
 
+# Statistics that are asked for by one word: what filabres keeps of every image.
+SETS = {'filabres': ('num', 'min', 'q2.5', 'q15.9', 'q25', 'q50', 'q75', 'q84.1', 'q97.5', 'max', 'rstd')}
+
 _PERCENTILE = re.compile(r'q([0-9]+\.?[0-9]*|\.[0-9]+)\Z')
 
 _CHUNK = 1 << 18  # pixels binned at a time: bincount makes 8 bytes of each
@@ -263,6 +266,27 @@ def half_sample_mode(values: NDArray) -> float:
     if len(left) == 3:
         return float(left[1])
     return float((left.astype(np.float64) / len(left)).sum())
+
+
+def without_sets(names: Sequence[str]) -> list[str]:
+    """Names of statistics, with those of a set in the place of its name.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Names that `describe` takes, and names of `SETS`.
+
+    Returns
+    -------
+    list of str
+        Names that `describe` takes.
+
+    Examples
+    --------
+    >>> without_sets(['mean', 'filabres'])[:4]
+    ['mean', 'num', 'min', 'q2.5']
+    """
+    return [each for name in names for each in SETS.get(name, (name,))]
 
 
 def is_statistic(name: str) -> bool:

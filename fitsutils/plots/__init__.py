@@ -15,6 +15,7 @@ __all__ = [
     'page',
     'painting',
     'response',
+    'scatter',
     'screen',
     'sheet',
     'ticks',
