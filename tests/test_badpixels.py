@@ -78,3 +78,43 @@ def test_the_input_is_left_alone():
     np.testing.assert_array_equal(flat, before)
     assert not bad[4, 4]
     assert bad.sum() == 80
+
+
+def excess_by_definition(dark, limit, side=7):
+    half = side // 2
+    wide = np.pad(np.asarray(dark, 'f8'), half, mode='symmetric')
+    bad = np.zeros(dark.shape, bool)
+    for y, x in np.ndindex(dark.shape):
+        around = wide[y : y + side, x : x + side]
+        value = dark[y, x]
+        bad[y, x] = not np.isfinite(value) or value - np.median(around[np.isfinite(around)]) > limit
+    return bad
+
+
+@pytest.mark.parametrize('limit', [0.5, 3.0, 40.0])
+@pytest.mark.parametrize('dtype', ['f4', 'f8', 'u2'])
+def test_excess_agrees_with_the_definition(limit, dtype):
+    rng = np.random.default_rng(5)
+    dark = rng.normal(100, 2, (19, 26)) + rng.choice([0, 50, -50], (19, 26), p=[0.9, 0.08, 0.02])
+    dark = (dark + np.arange(26) * 3).astype(dtype)
+    if dtype != 'u2':
+        dark[3, 4], dark[18, 25], dark[0, 0] = np.nan, np.inf, -np.inf
+    np.testing.assert_array_equal(badpixels.above(dark, limit), excess_by_definition(dark, limit))
+
+
+@pytest.mark.parametrize('shape', [(30, 41), (2, 41), (5, 3), (1, 1)])
+@pytest.mark.parametrize('side', [3, 7])
+def test_the_level_is_a_quantile_of_medians(shape, side):
+    flat = np.random.default_rng(6).normal(200, 5, shape)
+    flat[0, -1] = np.nan if flat.size > 1 else 200
+    half = side // 2
+    wide = np.pad(flat, half, mode='symmetric')
+    whole = shape[0] <= half or shape[1] <= half
+    rows = range(shape[0]) if whole else range(half, shape[0], side)
+    columns = range(shape[1]) if whole else range(half, shape[1], side)
+    medians = [np.nanmedian(wide[y : y + side, x : x + side]) for y in rows for x in columns]
+    assert badpixels.level(flat, side=side) == pytest.approx(np.quantile(medians, 0.9), rel=1e-12)
+
+
+def test_the_level_of_nothing():
+    assert np.isnan(badpixels.level(np.full((9, 8), np.nan)))

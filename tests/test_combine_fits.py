@@ -1,6 +1,7 @@
 """combine_fits: every method against numpy, headers, refusals, bands and bad files."""
 
 import gzip
+import re
 import warnings
 from pathlib import Path
 
@@ -778,3 +779,136 @@ def test_a_plain_frame_and_its_packed_twin_give_the_same_cards(folder, monkeypat
             run('a.fits', 'a.fits', '-u', '-q', '-f', '-o', 'out.fits')
         found.append(Path('out.fits').read_bytes())
     assert found[0] == found[1]
+
+
+class TestCheck:
+    """A stack of flats at levels 100, 200 ... of which the right half sees no light."""
+
+    @pytest.fixture
+    def flats(self, frames, make_image):
+        rng = np.random.default_rng(12)
+        shape = 1 + rng.normal(0, 0.01, (NY, NX))
+        shape[:, 6:] = 0.001
+        make_image('unlit.fit', np.broadcast_to(np.arange(NX) >= 6, (NY, NX)).astype('u1'))
+        cube = shape * 100.0 * np.arange(1, N + 1)[:, None, None]
+        for number, frame in enumerate(cube, 1):
+            make_image(f'f.{number}.fit', frame.astype('f4'), IMAGETYP='flat', FILTER='R', EXPTIME=5.0)
+        return cube
+
+    def test_a_result_that_holds(self, flats, capsys):
+        words = ['-n', 'median', '--norm-to', '1', '--norm-mask', 'unlit.fit']
+        run('f.?.fit', *words, '--check', f'n == {N} and 90 < level < 710 and std < 0.015', '-o', 'out.fit')
+        assert capsys.readouterr() == ('out.fit\n', '')
+        assert fits.getval('out.fit', 'CMBCHECK') is True
+
+    def test_a_result_that_fails_is_written_and_marked(self, flats, capsys):
+        words = ['f.?.fit', '-n', 'median', '--norm-to', '1', '--norm-mask', 'unlit.fit']
+        run(*words, '-o', 'plain.fit')
+        capsys.readouterr()
+        run(*words, '--check', 'n >= 8', '--check', '250 < level and std < 0.015', '-o', 'out.fit', status=3)
+        out, err = capsys.readouterr()
+        assert out == 'out.fit\n'
+        levels = np.median(flats[:2, :, :6], axis=(1, 2))
+        named = ', '.join(f'{level:.6g} in f.{number}.fit' for number, level in enumerate(levels.astype('f4'), 1))
+        assert err == f'combine_fits: out.fit: --check: N >= 8: N is {N}; 250 < LEVEL: LEVEL is {named}\n'
+        header = fits.getheader('out.fit')
+        assert header['CMBCHECK'] is False
+        assert sum('check failed' in line for line in header['HISTORY']) == 2
+        np.testing.assert_array_equal(fits.getdata('out.fit'), fits.getdata('plain.fit'))
+
+    @pytest.mark.parametrize(
+        ('words', 'part'),
+        [
+            ([], np.s_[:]),
+            (['--section', '[2:5,2:4]'], np.s_[1:4, 1:5]),
+            (['--norm-mask', 'unlit.fit'], np.s_[:, :6]),
+        ],
+    )
+    def test_statistics_are_those_of_the_result_where_levels_are_measured(self, flats, capsys, words, part):
+        wanted = np.median(flats, axis=0)[part]
+        run('f.?.fit', *words, '--check', 'std < 0 and mean < 0 and max < 0', '-o', 'out.fit', status=3)
+        found = dict(
+            pair.split(' is ') for pair in re.findall(r'(?:std|mean|max) is [\d.e+]+', capsys.readouterr().err)
+        )
+        for name, value in (('std', wanted.std()), ('mean', wanted.mean()), ('max', wanted.max())):
+            assert float(found[name]) == pytest.approx(value, rel=1e-5)
+
+    def test_levels_are_those_before_scaling_by_the_statistic_of_the_scaling(self, flats, capsys):
+        for words, statistic in ((['-n', 'median'], np.median), (['-z', 'median'], np.median), ([], np.mean)):
+            run('f.?.fit', *words, '--check', 'level < 0', '-o', 'out.fit', '-f', status=3)
+            found = [float(text) for text in re.findall(r'(?:is|,) ([\d.]+) in f', capsys.readouterr().err)]
+            np.testing.assert_allclose(found, statistic(flats, axis=(1, 2))[:3], rtol=1e-4)
+
+    def test_masks_of_images_that_are_laid_out(self, frames, make_image, capsys):
+        for number in (1, 2):
+            make_image(f'f.{number}.fit', np.full((NY, NX), 5.0 * number, 'f4'))
+            make_image(f'm.{number}.fit', np.eye(NY, NX, k=number).astype('u1'))
+        Path('places').write_text('0 0\n2 1\n')
+        run('f.1.fit,f.2.fit', '-m', 'sum', '--offsets', 'places', '--norm-mask', 'm.1.fit,m.2.fit',
+            '--check', 'num < 0', '-o', 'out.fit', status=3)  # fmt: skip
+        left_out = np.zeros((NY + 1, NX + 2), bool)
+        for dy, dx, k in ((0, 0, 1), (1, 2, 2)):
+            left_out[dy : dy + NY, dx : dx + NX] |= np.eye(NY, NX, k=k, dtype=bool)
+        covered = np.isfinite(fits.getdata('out.fit'))
+        assert f'num is {(covered & ~left_out).sum()}' in capsys.readouterr().err
+
+    def test_planes(self, frames, make_image, capsys):
+        make_image('c.fit', frames)
+        run('c.fit', '-r', '--check', f'n == {N} and num == {NY * NX}', '-o', 'out.fit')
+        assert fits.getval('out.fit', 'CMBCHECK') is True
+
+    def test_wrong_conditions_come_first(self, frames, capsys):
+        run('f.?.fit', '--check', 'std <', '-o', 'out.fit', status=2)
+        assert not Path('out.fit').exists()
+        first, text, caret = capsys.readouterr().err.splitlines()
+        assert first.startswith('combine_fits: expression: ')
+        assert (text, caret) == ('  std <', '       ^')
+
+    def test_an_old_mark_goes(self, flats):
+        run('f.?.fit', '--check', 'n > 9', '-o', 'a.fit', status=3)
+        run('a.fit', '-o', 'b.fit')
+        assert 'CMBCHECK' not in fits.getheader('b.fit')
+
+
+class TestFlatsWithoutLight:
+    @pytest.fixture
+    def flats(self, frames, make_image):
+        cube = np.random.default_rng(13).normal(1000, 9, (N, NY, NX)).astype('f4')
+        cube[3] -= 1010
+        for number, frame in enumerate(cube, 1):
+            make_image(f'f.{number}.fit', frame, IMAGETYP='Dome Flat', FILTER='R', EXPTIME=5.0)
+        return cube
+
+    @pytest.mark.parametrize(
+        'words',
+        [[], ['-m', 'sum'], ['-n', 'EXPTIME'], ['-z', 'median'], ['-n', 'mean'], ['-n', 'median'], ['-n', '@levels'],
+         ['-m', 'mean', '-w', 'EXPTIME']],
+    )  # fmt: skip
+    def test_are_never_stacked(self, flats, capsys, words):
+        Path('levels').write_text('1000\n' * N)
+        run('f.?.fit', *words, '-o', 'out.fit', status=1)
+        out, err = capsys.readouterr()
+        assert out == ''
+        assert re.search(r'^combine_fits: f\.4\.fit: its (mean|median) is -\d', err, re.MULTILINE)
+        assert not Path('out.fit').exists()
+
+    def test_are_left_out_where_that_is_asked_for(self, flats, capsys):
+        run('f.?.fit', '--skip-bad', '-o', 'out.fit')
+        assert 'left out: f.4.fit: its mean is -' in capsys.readouterr().err
+        close('out.fit', np.median(np.delete(flats, 3, axis=0), axis=0))
+        header = fits.getheader('out.fit')
+        assert (header['NCOMBINE'], header['NSKIPPED']) == (N - 1, 1)
+        assert 'left out: f.4.fit: its mean is -' in str(header['HISTORY'])
+
+    def test_the_level_is_that_of_the_section(self, frames, make_image, capsys):
+        pixels = np.full((NY, NX), -50.0, 'f4')
+        pixels[1:3, 2:5] = 100
+        make_image('f.1.fit', pixels, IMAGETYP='flat')
+        run('f.1.fit', '-o', 'out.fit', status=1)
+        run('f.1.fit', '--section', '[3:5,2:3]', '--check', 'level == 100', '-o', 'out.fit')
+
+    def test_other_frames_may_be_negative(self, flats, make_image):
+        for number, frame in enumerate(flats, 1):
+            make_image(f'f.{number}.fit', frame, IMAGETYP='flat dark')
+        run('f.?.fit', '-o', 'out.fit')
+        close('out.fit', np.median(flats, axis=0))

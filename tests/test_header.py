@@ -358,6 +358,42 @@ class TestCards:
         cards = headers.statistic_cards({'num': 12, 'q97.5': 3.0, 'rms': float('nan'), 'mean': 1.5})
         assert [card[:2] for card in cards] == [('NPOINTS', 12), ('QUANT975', 3.0), ('RMS', None), ('MEAN', 1.5)]
 
+    def test_filabres_longest_name_finds_the_keyword_that_it_was_cut_to(self):
+        ((key, value, _),) = headers.statistic_cards({'rstd': 37.065})
+        assert key == 'ROBUSTSD'
+        assert headers.lookup(header_of(**{key: value}), 'ROBUSTSTD') == 37.065
+
+    @pytest.mark.parametrize(
+        ('cards', 'flat'),
+        [
+            ({'IMAGETYP': 'flat'}, True),
+            ({'IMAGETYP': 'Dome Flat'}, True),
+            ({'OBSTYPE': 'SKYFLAT'}, True),
+            ({'IMAGETYP': 'MASTER FLAT'}, True),
+            ({'IMAGETYP': 'twilight'}, True),
+            ({'IMAGETYP': 'flatdark'}, False),
+            ({'IMAGETYP': 'Flat Bias'}, False),
+            ({'IMAGETYP': 'object', 'OBJECT': 'flat_frame_001'}, True),
+            ({'IMAGETYP': 'object', 'OBJECT': 'M 31'}, False),
+            ({'IMAGETYP': 7}, False),
+            ({}, False),
+        ],
+    )
+    def test_flats(self, cards, flat):
+        assert headers.is_flat(header_of(**cards)) is flat
+
+    @pytest.mark.parametrize(
+        ('column', 'wanted'),
+        [
+            ([' 60', 2.5, None, 'x'], [' 60', '2.5', None, 'x']),
+            (['60', 7, None], [60, 7, None]),
+            (['2021-02-27', None], [datetime.datetime(2021, 2, 27), None]),
+            (['2021-02-27', 'M 31'], ['2021-02-27', 'M 31']),
+        ],
+    )
+    def test_one_type_for_a_column(self, column, wanted):
+        assert headers.of_one_type(column) == wanted
+
 
 @pytest.mark.parametrize(
     'text',

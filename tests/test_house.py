@@ -159,6 +159,7 @@ def test_help_version_and_usage_errors_do_not_wait_for_numpy(name, word, status)
     ('name', 'words'),
     [
         ('combine_fits', ['a.fits', 'b.fits', '-m', 'mean', '-c', 'sigma', '-n', 'median', '-o', 'out.fits']),
+        ('combine_fits', ['a.fits', 'b.fits', '--check', 'n == 2 and level > 1 and std < 1', '-o', 'out.fits']),
         ('img_arith', ['a.fits', 'b.fits', '-', 'a.fits', '--prefix', 'x_']),
         ('img_arith', ['--pairs', 'list', '/', '--prefix', 'x_']),
         ('img_stats', ['a.fits', 'b.fits', '-s', 'mean,median']),
@@ -167,6 +168,11 @@ def test_help_version_and_usage_errors_do_not_wait_for_numpy(name, word, status)
         ('img_log', ['a.fits', 'b.fits']),
         ('img_log', ['a.fits', 'b.fits', '--names', '--where', 'mean > 5 and OBJECT ~ /m 1/i and EXPTIME == 60']),
         ('img_match', ['a.fits', '--to', 'b.fits', '--by', 'OBJECT']),
+        ('img_hedit', ['a.fits', 'b.fits', 'OBJECT=M 2', 'EXPTIME=61', 'N=5', '--in-place']),
+        (
+            'img_mask',
+            ['a.fits', '--lit', '0.5', '--hot', '5', '--above', '50', '--region', 'circle(2,2,1)', '-o', 'out.fits'],
+        ),
         ('img_rename', ['a.fits', 'b.fits']),
         ('fit_dark', ['a.fits', 'b.fits', '-k', 'DARKTIME', '--like', 'a.fits', '--bias-free', '-o', 'out']),
         ('sub_dark', ['a.fits', '--dark', 'b.fits', '-o', 'out.fits']),

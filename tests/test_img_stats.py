@@ -14,6 +14,7 @@ from astropy.io import fits
 from fitsutils.commands.img_stats import main
 from fitsutils.files import reader
 from fitsutils.files.inputs import Reference
+from fitsutils.plots import scatter
 
 
 @pytest.fixture(autouse=True)
@@ -372,6 +373,32 @@ class TestUpdate:
         assert 'img_stats a.fits[1:31,1:23]' in list(header['HISTORY'])
         np.testing.assert_array_equal(pixels_of('a.fits'), image)
 
+    def test_filabres_set(self, capsys, make_image):
+        pixels = np.arange(1, 102, dtype='i4').reshape(1, 101)
+        make_image('n.fits', pixels)
+        assert main(['n.fits', '-u', '-s', 'filabres', '-q', '-o', 'x.log']) == 0
+        names = 'NPOINTS FMINIMUM QUANT025 QUANT159 QUANT250 QUANT500 QUANT750 QUANT841 QUANT975 FMAXIMUM ROBUSTSD'
+        header = fits.getheader('n.fits')
+        percentiles = np.percentile(pixels, [2.5, 15.9, 25, 50, 75, 84.1, 97.5]).tolist()
+        assert (header['QUANT250'], header['QUANT500'], header['QUANT750'], header['ROBUSTSD']) == (26, 51, 76, 37.065)
+        assert [header[name] for name in names.split()] == pytest.approx([101, 1, *percentiles, 101, 37.065])
+        with open('x.log') as file:
+            assert ' '.join(file.readline().split()[1:]) == 'num min q2.5 q15.9 q25 q50 q75 q84.1 q97.5 max rstd'
+
+    def test_says_what_was_left_out(self, image, make_image):
+        make_image('m.fits', (image > 1050).astype('u1'))
+        assert main(['a.fits', '-u', '-s', 'num', '--mask', 'm.fits', '--clip', '3', '-q', '-o', 'x.log']) == 0
+        header = fits.getheader('a.fits')
+        words = ''.join(header['HISTORY'])
+        assert 'img_stats a.fits[1:31,1:23], without the pixels that m.fits marks, clipped at 3 sigma' in words
+
+    def test_what_only_a_plot_needs_is_not_written(self, image):
+        words = ['a.fits', '-u', '-s', 'mean', '--plot', 'EXPTIME,skew', 'p.png', '-q', '-o', 'x.log']
+        assert main(words) == 0
+        header = fits.getheader('a.fits')
+        assert 'MEAN' in header
+        assert 'SKEW' not in header
+
     def test_again_replaces(self, capsys, image):
         for bounds in (['0', '5', '0', '5'], ['5', '9', '5', '9']):
             assert main(['a.fits', '-u', '-s', 'mean', '-b', *bounds]) == 0
@@ -405,6 +432,132 @@ class TestUpdate:
     def test_of_parts_is_refused(self, capsys, image, argv):
         assert main(['a.fits', '-u', *argv]) == 2
         assert '-u writes the values of a whole image' in capsys.readouterr().err
+
+
+@pytest.fixture
+def plotted(monkeypatch):
+    """The columns, names and title of each plot that is drawn."""
+    drawn = []
+    picture = scatter.picture
+
+    def noting(columns, kind, names=(), title=''):
+        drawn.append((list(columns), list(names), title))
+        return picture(columns, kind, names, title)
+
+    monkeypatch.setattr(scatter, 'picture', noting)
+    return drawn
+
+
+class TestPlot:
+    @pytest.fixture
+    def images(self, make_image):
+        """Five images whose levels are 100 x, the third without EXPTIME; their pixels."""
+        rng = np.random.default_rng(5)
+        cube = rng.normal(100, 3, (5, 6, 9)) * np.arange(1, 6)[:, None, None]
+        for number, pixels in enumerate(cube):
+            cards = {'EXPTIME': 2.0 * number, 'DATE__OBS': f'2021-02-27T0{number}:30:00', 'FILTER': 'BVR'[number % 3]}
+            if number == 2:
+                del cards['EXPTIME']
+            make_image(f'i{number}.fits', pixels.astype('f4'), **cards)
+        return cube.astype('f4')
+
+    def test_columns_of_the_table(self, capsys, images, plotted):
+        assert main(['i?.fits', '-k', 'EXPTIME', '-s', 'mean,rstd', '--plot', 'exptime,mean', 'p.png']) == 0
+        head, *table = capsys.readouterr().out.splitlines()
+        assert (head.split(), len(table)) == (['#FileName', 'EXPTIME', 'mean', 'rstd'], 5)
+        (((x, y), names, title),) = plotted
+        assert (x.name, y.name, title) == ('EXPTIME', 'mean', '5 images')
+        np.testing.assert_array_equal(x.places, [0, 2, np.nan, 6, 8])
+        np.testing.assert_allclose(y.places, images.mean(axis=(1, 2)), rtol=1e-6)
+        assert names == [f'i{number}.fits' for number in range(5)]
+        with open('p.png', 'rb') as file:
+            assert file.read(4) == b'\x89PNG'
+
+    def test_columns_that_the_table_does_not_show(self, capsys, images, plotted):
+        assert main(['i?.fits', '-s', 'mean', '--plot', 'DATE-OBS,q97.5', 'p.pdf']) == 0
+        assert capsys.readouterr().out.splitlines()[0].split() == ['#FileName', 'mean']
+        (((x, y), *_),) = plotted
+        assert (x.kind, y.kind) == ('date', 'number')
+        np.testing.assert_allclose(np.diff(x.places), 1 / 24)
+        np.testing.assert_allclose(y.places, np.quantile(images, 0.975, axis=(1, 2)), rtol=1e-6)
+
+    def test_a_matrix_of_the_numbers_of_the_table(self, capsys, images, plotted):
+        words = ['i?.fits', '-k', 'FILTER,EXPTIME,DATE-OBS', '-s', 'num,mean,max', '--plot', 'matrix', 'p.png']
+        assert main([*words, '-o', 's.log']) == 0
+        assert capsys.readouterr().out == 'p.png\ns.log\n'
+        ((columns, _, title),) = plotted
+        assert [each.name for each in columns] == ['EXPTIME', 'mean', 'max']
+        assert title == '5 images; the same in all: num'
+
+    def test_a_matrix_of_what_is_named(self, images, plotted):
+        assert main(['i?.fits', '--plot', 'FILTER,mean,FileName', 'p.png', '-q', '-o', 's.log']) == 0
+        ((columns, *_),) = plotted
+        assert [each.kind for each in columns] == ['word', 'number', 'word']
+        assert columns[0].words == ('B', 'V', 'R')
+
+    def test_planes(self, make_image, plotted):
+        cube = np.random.default_rng(6).normal(50, 3, (4, 6, 9)).astype('f4')
+        make_image('c.fits', cube)
+        assert main(['c.fits', '-t', '--plot', 'zidx,mean', 'p.png', '-q', '-o', 's.log']) == 0
+        (((x, y), _, title),) = plotted
+        assert (x.places.tolist(), title) == ([1, 2, 3, 4], '4 planes')
+        np.testing.assert_allclose(y.places, cube.mean(axis=(1, 2)), rtol=1e-6)
+
+    def test_equal_inputs_give_equal_bytes(self, folder, images):
+        for name in ('p.png', 'q.png'):
+            assert main(['i?.fits', '--plot', 'mean,rstd', name, '-q', '-o', f'{name}.log']) == 0
+        assert (folder / 'p.png').read_bytes() == (folder / 'q.png').read_bytes()
+
+    def test_good_files_are_still_drawn(self, capsys, images, plotted):
+        assert main(['i?.fits', 'gone.fits', '--plot', 'mean,rstd', 'p.png']) == 1
+        assert 'gone.fits: No such file' in capsys.readouterr().err
+        assert len(plotted[0][1]) == 5
+
+    @pytest.mark.parametrize(
+        ('words', 'said'),
+        [
+            (['EXPTIME,NOSUCH', 'p.png'], 'p.png: --plot: no image has a value of NOSUCH'),
+            (['matrix', 'p.png', '-s', 'num'], 'p.png: --plot matrix: two columns of numbers that differ'),
+        ],
+    )
+    def test_nothing_to_draw(self, capsys, images, words, said):
+        assert main(['i?.fits', '--plot', *words]) == 1
+        out, err = capsys.readouterr()
+        assert len(out.splitlines()) == 6  # the table is there all the same
+        assert err.startswith(f'img_stats: {said}')
+        assert not os.path.exists('p.png')
+
+    @pytest.mark.parametrize(
+        'words',
+        [
+            ['mean,rms', 'p.gif'],
+            ['mean', 'p.png'],
+            ['p.png', 'mean,rms'],
+            ['mean,rms', 'p.png', '-o', 'p.png'],
+            ['mean,rms', 'p.png', '--hist', '0,9,1'],
+            ['mean,rms'],
+        ],
+    )
+    def test_usage(self, capsys, images, words):
+        assert main(['i?.fits', '--plot', *words]) == 2
+        out, err = capsys.readouterr()
+        assert (out, err.count('\n')) == ('', 1)
+
+    def test_a_plot_that_exists(self, capsys, folder, images):
+        (folder / 'p.png').write_bytes(b'old')
+        assert main(['i?.fits', '--plot', 'mean,rms', 'p.png']) == 1
+        assert capsys.readouterr().out == ''
+        assert main(['i?.fits', '--plot', 'mean,rms', 'p.png', '--skip-existing']) == 0
+        assert len(capsys.readouterr().out.splitlines()) == 6  # the table has no output that exists
+        assert (folder / 'p.png').read_bytes() == b'old'
+        assert main(['i?.fits', '--plot', 'mean,rms', 'p.png', '-f']) == 0
+        assert (folder / 'p.png').read_bytes() != b'old'
+
+    def test_an_input_is_no_plot(self, capsys, folder, images):
+        (folder / 'i0.fits').rename('odd.png')
+        before = (folder / 'odd.png').read_bytes()
+        assert main(['odd.png', '--plot', 'mean,rms', 'odd.png']) == 1
+        assert (folder / 'odd.png').read_bytes() == before
 
 
 class TestInputs:

@@ -262,3 +262,17 @@ def test_16_bits_are_as_exact_as_any_for_a_large_image():
         warnings.simplefilter('error')
         assert one(pixels, 'sum') == int(pixels.sum(dtype='i8'))
         assert one(pixels, 'median') == np.median(pixels)
+
+
+class TestSets:
+    def test_filabres(self):
+        names = stats.without_sets(['filabres'])
+        found = describe(distribution(np.arange(1, 102)), names)
+        expected = [101, 1, 3.5, 16.9, 26, 51, 76, 85.1, 98.5, 101, 37.065]
+        assert list(found.values()) == pytest.approx(expected, rel=1e-14)
+
+    def test_within_other_names(self):
+        names = stats.without_sets(['mean', 'filabres', 'max'])
+        assert (names[0], names[1], names[-2:]) == ('mean', 'num', ['rstd', 'max'])
+        assert all(map(stats.is_statistic, names))
+        assert not any(map(stats.is_statistic, stats.SETS))

@@ -386,8 +386,12 @@ class TestUpdateHeader:
 
     def test_room_before_end_is_used(self, tmp_path):
         fits.PrimaryHDU(numbers('i2', (5, 7)), fits.Header([('A', 1)] + [('', '')] * 40)).writeto(tmp_path / 'a.fits')
+        size = os.path.getsize(tmp_path / 'a.fits')
         writer.update_header(str(tmp_path / 'a.fits'), 0, [('B', 2, '')], [])
-        assert list(fits.getheader(tmp_path / 'a.fits'))[-2:] == ['A', 'B']
+        found = list(fits.getheader(tmp_path / 'a.fits'))
+        assert [key for key in found if key][-2:] == ['A', 'B']
+        assert os.path.getsize(tmp_path / 'a.fits') == size  # the data stay in their place, and END in the last block
+        identical(read_back(tmp_path / 'a.fits'), numbers('i2', (5, 7)))
 
     def test_a_value_over_several_cards_is_replaced_whole(self, tmp_path):
         header = fits.Header({'MEAN': 'much ' * 30, 'NEXT': 5})

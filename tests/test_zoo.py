@@ -16,7 +16,9 @@ from fitsutils.commands import (
     flat_response,
     img_arith,
     img_group,
+    img_hedit,
     img_log,
+    img_mask,
     img_match,
     img_rename,
     img_stats,
@@ -24,7 +26,7 @@ from fitsutils.commands import (
     sub_dark,
 )
 from fitsutils.errors import Failure, FileWarning
-from fitsutils.files import reader
+from fitsutils.files import edits, hdus, reader, writer
 from fitsutils.files.inputs import Reference
 
 ZOO = Path(__file__).resolve().parents[2] / 'shared' / 'data' / 'header_zoo'
@@ -255,6 +257,54 @@ def test_updated_headers(capsys, path, tmp_path):
         before, after = (reader.open_image(Reference(str(name))) for name in (path, copy))
         np.testing.assert_array_equal(reader.read_pixels(before), reader.read_pixels(after))
         assert after.header['NPOINTS'] <= np.prod(after.shape)
+
+
+@every_file
+def test_masks(capsys, path, pixels_of):
+    """0 and 1 only, in a file that passes fitsverify (the fixture `verified`)."""
+    words = ['--above', '300', '--hot', '5', '--region', 'circle(1,1,1)', '-o', 'out.fits']
+    works = path.name not in NO_IMAGE
+    if works:
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore', FileWarning)
+            pixels = pixels_of(path)
+        works = np.isfinite(pixels).any()
+    status = img_mask.main([str(path), *words])
+    err = capsys.readouterr().err
+    failures = [line for line in err.splitlines() if ': warning: ' not in line]
+    if status == 3:
+        assert failures == ['img_mask: out.fits: every pixel is bad']
+    else:
+        assert (status, len(failures)) == (0 if works else 1, 0 if works else 1)
+        assert all(path.name in line for line in failures)
+    if status != 1:
+        bad = fits.getdata('out.fits')
+        np.testing.assert_array_equal(bad.reshape(pixels.shape)[~np.isfinite(pixels)], 1)
+        assert set(np.unique(bad)) <= {0, 1}
+        assert bad[pixels.reshape(bad.shape) >= 300].all()
+
+
+@pytest.mark.unverified
+@every_file
+def test_edited_headers(capsys, path):
+    """A copy of any file with another OBJECT: all other cards and all data are those of the file, byte for byte."""
+    works = path.name != 'sunpy_not_actually_fits.fits'
+    output = f'out{path.name}' if path.name.endswith(('.gz', '.fz')) else 'out.fits'
+    outcome(capsys, img_hedit, path, 'OBJECT=something else', 'NEWKEY=5', '-o', output, works=works)
+    if not works:
+        return
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore', FileWarning)
+        old, new = (writer.stored_header(Reference(str(name))) for name in (path, output))
+    before, after = (edits.cards_of(header.lines) for header in (old, new))
+    texts = [card.text for card in after]
+    gone = [card for card in before if card.text not in texts]
+    assert {card.keyword for card in gone} <= {'OBJECT', 'CHECKSUM', 'ZHECKSUM'}
+    assert edits.values_of(after, ('OBJECT', 'NEWKEY')) == {'OBJECT': 'something else', 'NEWKEY': 5}
+    with hdus.open_bytes(str(path)) as one, hdus.open_bytes(output) as two:
+        one.seek(old.start + len(old.raw))
+        two.seek(new.start + len(new.raw))
+        assert one.read() == two.read()
 
 
 @pytest.mark.long

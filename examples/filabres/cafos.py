@@ -11,7 +11,7 @@ import numpy as np
 
 CHIP = 256  # columns and rows of the whole detector; all windows are scaled with it
 GAIN, READ_NOISE = 2.3, 5.0  # electrons a count; electrons
-FIELD = 105 / 256, (128 / 256, 128 / 256)  # radius and centre of the circle that is lit, in sizes of the chip
+FIELD = 95 / 256, (128 / 256, 128 / 256)  # radius and centre of the circle that is lit, in sizes of the chip
 PSF_SIGMA = 1.5  # pixels
 SATURATED = 65535
 DUST_MOVES = datetime.datetime(2017, 3, 19, 5)

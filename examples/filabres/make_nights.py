@@ -123,10 +123,10 @@ def groups(frames: list[Frame]) -> list[dict]:
             members = [f for f in frames if f.start in starts and f.odd not in ('broken', 'saturated')]
             used = [f for f in members if f.odd != 'dark']
             if members:
-                mjd = float(np.mean([f.mjd for f in members]))
+                mjd = float(np.mean([f.mjd for f in used]))
                 found.append({'night': night, 'kind': kind, 'window': window, 'filter': name, 'dust': members[0].dust,
-                              'mjd': mjd, 'bias': members[0].bias, 'members': [f.name for f in members],
-                              'used': len(used)})  # fmt: skip
+                              'mjd': mjd, 'first': members[0].mjd, 'level': members[0].bias,
+                              'members': [f.name for f in members], 'used': [f.name for f in used]})  # fmt: skip
     return found
 
 

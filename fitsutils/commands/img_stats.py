@@ -109,11 +109,12 @@ def img_stats(args: argparse.Namespace, job: cli.Job) -> None:
                 rows += _rows(image, mask, columns, chosen, args)
             progress.step()
     chosen.warn('planes' if args.planes else 'images')
+    if rows and plot is not None:  # first: who has read enough of the table may close the pipe
+        with job.attempt():
+            _draw(plot, columns, rows, args, job)
     if wanted and (rows or chosen.is_empty):
         text = files.table.render(columns.shown, columns.visible(rows), args.format, digits=10)
         job.wrote(files.output.write_text(args.output, text, append=args.append))
-    if rows and plot is not None:
-        _draw(plot, columns, rows, args, job)
 
 
 def _check(args: argparse.Namespace) -> None:

@@ -11,6 +11,7 @@ __all__ = [
     'checksum',
     'comparing',
     'detector',
+    'edits',
     'expression',
     'grouping',
     'hdus',
@@ -34,6 +35,7 @@ __all__ = [
     'presets',
     'provenance',
     'reader',
+    'regions',
     'renaming',
     'section',
     'stack',
@@ -42,6 +44,7 @@ __all__ = [
     'trimming',
     'turning',
     'where',
+    'world',
     'writer',
 ]
 

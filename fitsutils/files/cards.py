@@ -164,13 +164,13 @@ def _legal(card: PlainCard) -> PlainCard | None:
 
 def _repaired(card: PlainCard, content: Any) -> PlainCard | None:
     key = card.keyword
-    fitted = _fitted(key, content)
-    if fitted is None and (_TYPED.match(key) or card.value is not None):
+    made = fitted(key, content)
+    if made is None and (_TYPED.match(key) or card.value is not None):
         return None
-    if fitted is content and is_well_formed(card.text):
+    if made is content and is_well_formed(card.text):
         return card
-    made = card_text(key, fitted, card.comment)
-    return PlainCard(key, made) if is_well_formed(made) else None
+    text = card_text(key, made, card.comment)
+    return PlainCard(key, text) if is_well_formed(text) else None
 
 
 def _printable(text: str) -> str:
@@ -208,8 +208,52 @@ def is_well_formed(text: str) -> bool:
     return form.match(first) is not None and all(_CONTINUED.match(line) for line in rest)
 
 
-def _fitted(key: str, content: Any) -> Any:
-    """The value in the type that the standard wants; None where it can't be had."""
+def wanted(key: str) -> str:
+    """What the standard wants the value of a keyword to be, in words.
+
+    Parameters
+    ----------
+    key : str
+        The keyword, in capitals.
+
+    Returns
+    -------
+    str
+        Such as 'a date'.
+
+    Examples
+    --------
+    >>> wanted('DATE-OBS'), wanted('CRVAL1'), wanted('OBJECT')
+    ('a date', 'a number', 'text')
+    """
+    if key.startswith('DATE'):
+        return 'a date'
+    if _NUMBER.match(key):
+        what = 'a number that is not 0' if _NOT_ZERO.match(key) else 'a number'
+        return 'a number that is not negative' if _NOT_NEGATIVE.match(key) else what
+    return 'text' if _TEXT.match(key) else 'a finite value'
+
+
+def fitted(key: str, content: Any) -> Any:
+    """The value in the type that the standard wants.
+
+    Parameters
+    ----------
+    key : str
+        The keyword, in capitals.
+    content : bool, int, float, complex, str or None
+        The value.
+
+    Returns
+    -------
+    bool, int, float, complex, str or None
+        The value itself where the standard leaves its type open; None where it can't be had.
+
+    Examples
+    --------
+    >>> fitted('OBJECT', 47), fitted('CRVAL1', '83.5'), fitted('DATE-OBS', 'yesterday'), fitted('EXPTIME', 60)
+    ('47', 83.5, None, 60)
+    """
     if _OF_TABLES.match(key):
         return None
     if content is None or not _is_finite(content):

@@ -103,6 +103,36 @@ def sum_of_file(file: BinaryIO, size: int) -> int:
     return total
 
 
+def wrong(found: int, datasum: int | None, header: bytes | None) -> list[str]:
+    """Which sums of an HDU do not hold.
+
+    Parameters
+    ----------
+    found : int
+        Sum of its data and their padding.
+    datasum : int or None
+        What its DATASUM says.
+    header : bytes or None
+        The header as it stands, where it has a CHECKSUM.
+
+    Returns
+    -------
+    list of str
+        Of DATASUM and CHECKSUM.
+
+    Examples
+    --------
+    >>> wrong(7, 7, None), wrong(7, 8, bytes(80))
+    ([], ['DATASUM', 'CHECKSUM'])
+    """
+    names = []
+    if datasum is not None and not same(found, datasum):
+        names.append('DATASUM')
+    if header is not None and not same(add(found, sum_of(header)), 0):
+        names.append('CHECKSUM')
+    return names
+
+
 def encode(total: int) -> str:
     """The 16 characters that bring an HDU's sum to zero.
 

@@ -466,6 +466,47 @@ def _speaks_of_a_card(caught: warnings.WarningMessage) -> bool:
     return issubclass(caught.category, fits.verify.VerifyWarning) or 'header keyword is invalid' in str(caught.message)
 
 
+def datasum(header: fits.Header) -> int | None:
+    """What a header says of the sum of its data.
+
+    Parameters
+    ----------
+    header : Header
+        Of the HDU.
+
+    Returns
+    -------
+    int or None
+        None where it has no DATASUM that is one.
+    """
+    number = headers.as_number(headers.value(header, 'DATASUM'))
+    return None if number is None or not 0 <= number < 2**32 else int(number)
+
+
+def judge(path: str, policy: str, wrong: Sequence[str]) -> None:
+    """Say that sums of a file do not hold.
+
+    Parameters
+    ----------
+    path : str
+        The file.
+    policy : {'warn', 'error'}
+        What that means.
+    wrong : sequence of str
+        Of DATASUM and CHECKSUM; none where they hold.
+
+    Raises
+    ------
+    Failure
+        When one is wrong and the policy is 'error'.
+    """
+    what = f'{" and ".join(wrong)} is wrong: the file has changed since it was written'
+    if wrong and policy == 'error':
+        raise Failure(what, path)
+    if wrong:
+        warn(what, path)
+
+
 def packing(path: str) -> str | None:
     """What a file is packed with, whatever its name says.
 

@@ -161,10 +161,11 @@ def is_flat(header: fits.Header) -> bool:
     Returns
     -------
     bool
-        True for an IMAGETYP such as 'flat', 'Dome Flat', 'twilight' or 'MASTER FLAT', not for 'Flat Dark'.
+        True where IMAGETYP or OBJECT (some observatories call flats objects) is such as 'Dome Flat', 'twilight' or
+        'MASTER FLAT', not for 'Flat Dark'.
     """
-    kind = str(lookup(header, 'IMAGETYP') or '')
-    return bool(_FLAT.search(kind)) and not _NO_FLAT.search(kind)
+    texts = [str(lookup(header, key) or '') for key in ('IMAGETYP', 'OBJECT')]
+    return any(map(_FLAT.search, texts)) and not any(map(_NO_FLAT.search, texts))
 
 
 def sort_value(header: fits.Header, key: str) -> Any:
@@ -659,19 +660,77 @@ def parse_card(text: str) -> tuple[str, Any]:
         raise UsageError(f'{text!r} is not KEY=VALUE with a keyword of up to 8 letters, digits, - and _')
     if is_structural(key):
         raise UsageError(f'{key} describes the data themselves and is not for --set')
-    if not all(' ' <= char <= '~' for char in word):
+    if not is_printable(word):
         raise UsageError(f'{text!r}: a header holds printable ASCII only')
-    if len(word) > 1 and word[0] == word[-1] and word[0] in '\'"':
-        return key, word[1:-1]
+    return key, value_of(word)
+
+
+def is_printable(text: str) -> bool:
+    """Whether a text can stand in a header.
+
+    Parameters
+    ----------
+    text : str
+        Any text.
+
+    Returns
+    -------
+    bool
+        True for printable ASCII.
+    """
+    return all(' ' <= char <= '~' for char in text)
+
+
+def unquoted(word: str) -> str | None:
+    """What stands between quotes.
+
+    Parameters
+    ----------
+    word : str
+        A value on the command line.
+
+    Returns
+    -------
+    str or None
+        None where there are no quotes, of one kind, around it.
+
+    Examples
+    --------
+    >>> unquoted("'12'"), unquoted('"M 1"'), unquoted('12')
+    ('12', 'M 1', None)
+    """
+    return word[1:-1] if len(word) > 1 and word[0] == word[-1] and word[0] in '\'"' else None
+
+
+def value_of(word: str) -> bool | int | float | str:
+    """What a value on the command line means by itself.
+
+    Parameters
+    ----------
+    word : str
+        T and F are logical values, what reads as a finite number is a number, all else is text, also within quotes.
+
+    Returns
+    -------
+    bool, int, float or str
+        The value.
+
+    Examples
+    --------
+    >>> value_of('T'), value_of('60'), value_of('6e1'), value_of('nan'), value_of("'60'")
+    (True, 60, 60.0, 'nan', '60')
+    """
+    if (text := unquoted(word)) is not None:
+        return text
     if word in ('T', 'F'):
-        return key, word == 'T'
+        return word == 'T'
     for kind in (int, float):
         try:
             number = kind(word)
         except ValueError:
             continue
-        return (key, number) if math.isfinite(number) else (key, word)
-    return key, word
+        return number if math.isfinite(number) else word
+    return word
 
 
 _STRUCTURAL = re.compile(

@@ -118,6 +118,7 @@ def output_names(
     prefix: str | None = None,
     default_prefix: str | None = None,
     compress: str | None = None,
+    keep_packing: bool = False,
 ) -> list[str]:
     """The output of each input, by the rules that all commands share.
 
@@ -134,6 +135,8 @@ def output_names(
         Used when neither is given.
     compress : {'gz', 'fz'}, optional
         Suffix to add to names that are not given in full.
+    keep_packing : bool
+        Such names have their input's compression suffix.
 
     Returns
     -------
@@ -151,6 +154,8 @@ def output_names(
     if names is None:
         names = _built_names(inputs, output, prefix, default_prefix)
         names = [name + (f'.{compress}' if compress else '') for name in names]
+        if keep_packing:
+            names = [name + split_suffix(os.path.basename(old))[2] for name, old in zip(names, inputs, strict=True)]
     elif compress and not all(name.endswith(f'.{compress}') for name in names):
         raise UsageError(f'--compress {compress} and the name {names[0]} do not agree')
     refuse_collisions(inputs, names)
@@ -198,6 +203,29 @@ def timed_names(output: str, name: str, times: Sequence[float], compress: str | 
     folder = output.endswith('/') or os.path.isdir(output)
     root = os.path.join(output, f'{split_suffix(os.path.basename(name))[0]}_') if folder else output
     return [f'{root}{time:.15g}sec{suffix}' + (f'.{compress}' if compress else '') for time in times]
+
+
+def is_one_name(output: str) -> bool:
+    """Whether the word after ``-o`` names one file, where one output can be had from many images.
+
+    Parameters
+    ----------
+    output : str
+        The word.
+
+    Returns
+    -------
+    bool
+        True for a single name with a FITS suffix that is no folder, and for devices.
+
+    Examples
+    --------
+    >>> is_one_name('m.fits'), is_one_name('a.fits,b.fits'), is_one_name('root'), is_one_name('dir/')
+    (True, False, False, False)
+    """
+    if os.path.exists(output) and not os.path.isfile(output):
+        return not os.path.isdir(output)
+    return is_fits_name(output) and len(split_commas(output)) == 1
 
 
 def one_output(output: str, compress: str | None = None) -> str:

@@ -123,17 +123,24 @@ def _content(card: PlainCard) -> Any:
     if card.keyword in COMMENTARY:
         return card.text[8:].rstrip()
     try:
-        return keywords.plain_value(card.text[8:])
+        return keywords.plain_value(_rest(card))
     except keywords.UnusualError:
         found = fits.Card.fromstring(card.text).value
         return None if isinstance(found, fits.card.Undefined) else found
+
+
+def _rest(card: PlainCard) -> str:
+    """What stands behind the keyword, of a card that does not go on in others."""
+    if len(card.text) > CARD:
+        raise keywords.UnusualError
+    return card.text[8:]
 
 
 def _comment(card: PlainCard) -> str:
     if card.keyword in COMMENTARY:
         return ''
     try:
-        return keywords.plain_comment(card.text[8:])
+        return keywords.plain_comment(_rest(card))
     except keywords.UnusualError:
         return fits.Card.fromstring(card.text).comment
 

@@ -486,7 +486,7 @@ def _image(
         _tiled=hdu.tiled,
         _packed=packed,
         # A blank CHECKSUM is that of a writer who knew none.
-        _sums=(_stored_sum(hdu.header, 'DATASUM'), headers.value(hdu.header, 'CHECKSUM') is not None),
+        _sums=(hdus.datasum(hdu.header), headers.value(hdu.header, 'CHECKSUM') is not None),
         _fingerprint=hdus.fingerprint(status),
     )
     few.covered, few.image = covered, image
@@ -766,18 +766,8 @@ def judge_sum(image: Image, policy: str, found: int, descriptor: int) -> None:
         When a sum is wrong and the policy is 'error'.
     """
     datasum, whole = image._sums
-    wrong = []
-    if datasum is not None and not checksum.same(found, datasum):
-        wrong.append('DATASUM')
-    if whole:
-        header = os.pread(descriptor, image._offset - image._start, image._start)
-        if not checksum.same(checksum.add(found, checksum.sum_of(header)), 0):
-            wrong.append('CHECKSUM')
-    what = f'{" and ".join(wrong)} is wrong: the file has changed since it was written'
-    if wrong and policy == 'error':
-        raise Failure(what, image.path)
-    if wrong:
-        warn(what, image.path)
+    header = os.pread(descriptor, image._offset - image._start, image._start) if whole else None
+    hdus.judge(image.path, policy, checksum.wrong(found, datasum, header))
 
 
 @contextlib.contextmanager
@@ -884,11 +874,6 @@ def _slab_height(hdu: fits.CompImageHDU, row_size: int) -> int:
     """Rows to unpack at once: whole tiles, of some megabytes."""
     tall = hdu.tile_shape[-2] if len(hdu.tile_shape) > 1 else 1
     return max(_SLAB // (row_size * tall), 1) * tall
-
-
-def _stored_sum(header: fits.Header, key: str) -> int | None:
-    number = headers.as_number(headers.value(header, key))
-    return None if number is None or not 0 <= number < 2**32 else int(number)
 
 
 @contextlib.contextmanager

@@ -5,19 +5,21 @@ from __future__ import annotations
 import bz2
 import contextlib
 import io
+import math
 import os
-import shutil
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fitsutils.errors import Failure, UsageError
+from fitsutils.errors import Failure, UsageError, warn
 from fitsutils.files import cards as legal
-from fitsutils.files import checksum, hdus, output, plain
+from fitsutils.files import checksum, hdus, keywords, plain
 from fitsutils.files import header as headers
+from fitsutils.files import output as outputs
+from fitsutils.files.inputs import Hdu, Reference
 from fitsutils.files.library import fits
 from fitsutils.files.naming import split_suffix
 
@@ -78,7 +80,7 @@ def begin_fits(path: str, parts: Sequence[Part | fits.BinTableHDU]) -> Callable[
     if packed == '.bz2':
         raise UsageError(f'{path}: outputs are compressed with .gz or .fz')
     with contextlib.ExitStack() as opened:
-        file = opened.enter_context(output.complete_file(path))
+        file = opened.enter_context(outputs.complete_file(path))
         if packed == '' and file.seekable():
             _write_parts(file, path, parts)
         else:
@@ -281,6 +283,200 @@ def table(name: str, columns: Mapping[str, Any], units: Mapping[str, str] | None
     return fits.BinTableHDU.from_columns(made, name=name)
 
 
+class StoredHeader(NamedTuple):
+    """The header of an HDU as it lies in a file.
+
+    Attributes
+    ----------
+    path : str
+        The file.
+    index : int
+        Number of the HDU.
+    raw : bytes
+        All of its blocks.
+    start : int
+        Where they begin, in bytes.
+    size : int
+        Bytes of data behind them, without padding.
+    axes : tuple of int
+        Lengths of the image's axes in FITS order; empty where it has none.
+    datasum : int or None
+        What DATASUM says.
+    primary : Any
+        The primary header, of an extension that inherits; else None.
+    fingerprint : tuple of int
+        What the file was known by when it was read.
+    """
+
+    path: str
+    index: int
+    raw: bytes
+    start: int
+    size: int
+    axes: tuple[int, ...]
+    datasum: int | None
+    primary: Any
+    fingerprint: tuple[int, ...]
+
+    @property
+    def lines(self) -> bytes:
+        """Its cards as they stand, without END and the blank ones before it."""
+        return b''.join(_lines(self.raw))
+
+    def inherited(self, key: str) -> Any:
+        """What the primary header says where this one says nothing.
+
+        Parameters
+        ----------
+        key : str
+            The keyword.
+
+        Returns
+        -------
+        bool, int, float, str or None
+            None where nothing is inherited.
+        """
+        return None if self.primary is None else headers.value(self.primary, key)
+
+
+def stored_header(reference: Reference, hdu: Hdu | None = None) -> StoredHeader:
+    """Read a header as it lies in a file.
+
+    Parameters
+    ----------
+    reference : Reference
+        The file, perhaps an HDU.
+    hdu : int, str or (str, int), optional
+        The HDU where the reference names none; else the first with an image; else the primary one.
+
+    Returns
+    -------
+    StoredHeader
+        The header.
+
+    Raises
+    ------
+    Failure
+        When the file can't be read, has no such HDU, or ends before its data do.
+    """
+    path, wanted = reference.path, reference.hdu if reference.hdu is not None else hdu
+    found = _plain_stored(path) if wanted in (None, 0, 'PRIMARY') else None
+    if found is None:
+        with hdus.named_errors(path), hdus.open_bytes(path) as file:
+            each, primary = hdus.choose(file, path, wanted, header_only=True)
+            inherits = each.index and headers.value(each.header, 'INHERIT') is not False
+            file.seek(each.start)
+            raw = file.read(each.offset - each.start)
+            found = StoredHeader(
+                path, each.index, raw, each.start, each.size, each.axes, hdus.datasum(each.header),
+                primary if inherits else None, hdus.fingerprint(os.fstat(file.fileno())))  # fmt: skip
+    there = found.fingerprint[2] - found.start - len(found.raw)
+    if there < found.size and hdus.packing(path) is None:
+        raise Failure(f'the data are cut off: {max(there, 0)} bytes of {found.size}', path)
+    return found
+
+
+def _plain_stored(path: str) -> StoredHeader | None:
+    """The header of an ordinary frame, without astropy; None where there is anything unusual."""
+    found = keywords.plain_header(path, frozenset())
+    if found is None:
+        return None
+    with open(path, 'rb') as file:
+        raw, fingerprint = file.read(found.offset), hdus.fingerprint(os.fstat(file.fileno()))
+    if fingerprint != hdus.fingerprint(found.status):
+        raise Failure(hdus.CHANGED, path)
+    axes = tuple(found.values[f'NAXIS{axis}'] for axis in range(1, found.values['NAXIS'] + 1))
+    size = math.prod(axes) * abs(found.values['BITPIX']) // 8
+    return StoredHeader(path, 0, raw, 0, size, axes, hdus.datasum(found.values), None, fingerprint)
+
+
+def begin_rewriting(
+    header: StoredHeader, cards: bytes, output: str, packed: str | None, *,
+    checksum_policy: str = 'ignore', max_size: int = 2 * 10**10,
+) -> Callable[[], None]:  # fmt: skip
+    """Write a file with other cards in one header, but do not wait until it is on the disk.
+
+    All else is copied byte for byte, pixels as they are stored. The header keeps its blocks where the cards fit into
+    them, so that the data stay in their place. CHECKSUM follows where there is one; that of a tile-compressed
+    image before its compression (ZHECKSUM) goes.
+
+    Parameters
+    ----------
+    header : StoredHeader
+        The header as it is.
+    cards : bytes
+        All cards that it is to have, each of 80 bytes.
+    output : str
+        Name of the file: the one that the header is of, or another.
+    packed : {'gzip', 'bzip2'} or None
+        What the output is packed with.
+    checksum_policy : {'warn', 'error', 'ignore'}
+        What wrong sums of the HDU as it is mean.
+    max_size : int
+        Bytes that a packed file may unpack to.
+
+    Returns
+    -------
+    callable
+        Flushes the file and gives it its name, from any thread; where it is never called, nothing is left behind.
+
+    Raises
+    ------
+    Failure
+        When the file can't be read or written, or has changed since its header was read.
+    """
+    path = header.path
+    with contextlib.ExitStack() as opened:
+        with hdus.named_errors(path), hdus.open_bytes(path) as file:
+            if hdus.fingerprint(os.fstat(file.fileno())) != header.fingerprint:
+                raise Failure(hdus.CHANGED, path)
+            if os.fstat(file.fileno()).st_nlink > 1 and os.path.realpath(output) == os.path.realpath(path):
+                warn('it has another name (a hard link), which keeps the old header', path)
+            lines = _rewritten(file, header, cards, checksum_policy)
+            target = opened.enter_context(outputs.complete_file(output))
+            target = opened.enter_context(_packing(packed, target))
+            file.seek(0)
+            left = max_size if hdus.packing(path) else 1 << 62
+            left -= _copy(file, target, left, header.start, path)
+            target.write(_padded(lines, len(header.raw)))
+            file.seek(header.start + len(header.raw))
+            copied = _copy(file, target, left, None, path)
+        if copied < header.size:
+            raise Failure(f'the data are cut off: {copied} bytes of {header.size}', path)
+        return opened.pop_all().close
+
+
+def _rewritten(file: BinaryIO, header: StoredHeader, cards: bytes, policy: str) -> list[bytes]:
+    """The new cards with a CHECKSUM that is right for them, where there is one."""
+    lines = [cards[start : start + 80] for start in range(0, len(cards), 80)]
+    lines = [line for line in lines if not line.startswith(b'ZHECKSUM=')]
+    has_sum = any(line.startswith(b'CHECKSUM=') for line in _lines(header.raw))
+    if has_sum or (policy != 'ignore' and header.datasum is not None):
+        file.seek(header.start + len(header.raw))
+        found = checksum.sum_of_file(file, -(-header.size // _BLOCK) * _BLOCK)
+        if policy != 'ignore':
+            whole = header.raw if any(map(_tells_sum, _lines(header.raw))) else None
+            hdus.judge(header.path, policy, checksum.wrong(found, header.datasum, whole))
+        lines = _summed(lines, found, len(header.raw)) if has_sum else lines
+    return lines
+
+
+def _tells_sum(line: bytes) -> bool:
+    """Whether a card is a CHECKSUM; a blank one is that of a writer who knew none."""
+    return line.startswith(b'CHECKSUM=') and line[9:].strip(b" '") != b''
+
+
+def _copy(source: BinaryIO, target: Any, most: int, size: int | None, path: str) -> int:
+    """Copy the next bytes, all that are left where no size is given; how many there were."""
+    done = 0
+    while piece := source.read(_CHUNK if size is None else min(_CHUNK, size - done)):
+        done += len(piece)
+        if done > most:
+            raise Failure('it unpacks to more than --max-size', path)
+        target.write(piece)
+    return done
+
+
 def update_header(path: str, index: int, cards: Sequence[tuple[str, object, str]], history: Sequence[str]) -> None:
     """Set cards in the header of one HDU of an existing file, complete or not at all.
 
@@ -302,18 +498,9 @@ def update_header(path: str, index: int, cards: Sequence[tuple[str, object, str]
     Failure
         When the file can't be read or written.
     """
-    with hdus.named_errors(path), hdus.open_bytes(path) as file:
-        found = hdus.find_hdu(file, path, index)
-        file.seek(found.start)
-        lines = _edited(_lines(file.read(found.offset - found.start)), cards, history)
-        if any(line.startswith(b'CHECKSUM=') for line in lines):
-            lines = _summed(lines, checksum.sum_of_file(file, -(-found.size // _BLOCK) * _BLOCK))
-        with output.complete_file(path) as out, _packing(hdus.packing(path), out) as target:
-            file.seek(0)
-            target.write(file.read(found.start))
-            target.write(_padded(lines))
-            file.seek(found.offset)
-            shutil.copyfileobj(file, target, _CHUNK)
+    header = stored_header(Reference(path), index)
+    lines = _edited(_lines(header.raw), cards, history)
+    begin_rewriting(header, b''.join(lines), path, hdus.packing(path))()
 
 
 def _lines(raw: bytes) -> list[bytes]:
@@ -345,17 +532,21 @@ def _with_card(lines: list[bytes], keyword: str, text: str) -> list[bytes]:
     return [*lines[:place], text.encode('ascii'), *lines[behind:]]
 
 
-def _summed(lines: list[bytes], datasum: int) -> list[bytes]:
-    """The cards with a CHECKSUM that is right for them and for the data."""
+def _summed(lines: list[bytes], datasum: int, room: int = 0) -> list[bytes]:
+    """The cards with a CHECKSUM that is right for them, in so many bytes at least, and for the data."""
     made = _sum_comment()
     zeros = _with_card(lines, 'CHECKSUM', plain.card_text('CHECKSUM', '0' * 16, made))
-    total = checksum.add(checksum.sum_of(_padded(zeros)), datasum)
+    total = checksum.add(checksum.sum_of(_padded(zeros, room)), datasum)
     return _with_card(lines, 'CHECKSUM', plain.card_text('CHECKSUM', checksum.encode(total), made))
 
 
-def _padded(lines: Sequence[bytes]) -> bytes:
+def _padded(lines: Sequence[bytes], room: int = 0) -> bytes:
+    """A header of whole blocks, as long as there is room at least: blank cards before END fill it."""
     block = b''.join((*lines, b'END'.ljust(80)))
-    return block + b' ' * (-len(block) % _BLOCK)
+    length = max(len(block) + -len(block) % _BLOCK, room + -room % _BLOCK)
+    if length - len(block) >= _BLOCK:
+        block = b''.join(lines).ljust(length - 80) + b'END'.ljust(80)
+    return block.ljust(length)
 
 
 class _Packer:

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fitsutils.pixels import gathered, planes, rejection
+from fitsutils.pixels import gathered, growing, planes, rejection
 from fitsutils.pixels.arithmetic import working_type
 from fitsutils.pixels.rejection import Clip, Noise
 
@@ -520,27 +520,13 @@ def _grown(band: NDArray, recipe: Recipe, frames: Frames, margins: tuple[int, in
     beyond = (out < below) | (out > above)
     missing = ~np.isfinite(out) | beyond
     clipped = ~kept & ~missing
-    removed = np.stack([_dilated(one, recipe.grow) for one in clipped]) & ~missing
+    removed = np.stack([growing.grown(one, recipe.grow) for one in clipped]) & ~missing
     left = len(band) - np.count_nonzero(missing | removed, axis=0)
     removed &= (left >= max(1, recipe.clip.keep)) | clipped  # where growing would leave too few, it does not happen
     out[removed | beyond] = np.nan
     counts = {'low': low[inner].ravel(), 'high': high[inner].ravel()}
     maps = {name: values for name, values in counts.items() if name in recipe.maps}
     return out, Combined(np.empty(0), maps, int(np.count_nonzero((removed | beyond)[:, inner])))
-
-
-def _dilated(mask: NDArray[np.bool_], radius: float) -> NDArray[np.bool_]:
-    """A mask and all pixels whose centres lie within a radius of one of its pixels."""
-    out = mask.copy()
-    rows, columns = np.nonzero(mask)
-    reach = int(radius)
-    for down in range(-reach, reach + 1):
-        for right in range(-reach, reach + 1):
-            if 0 < down * down + right * right <= radius * radius:
-                row, column = rows + down, columns + right
-                valid = (row >= 0) & (row < mask.shape[0]) & (column >= 0) & (column < mask.shape[1])
-                out[row[valid], column[valid]] = True
-    return out
 
 
 def _fill(result: Combined, stack: NDArray, recipe: Recipe, frames: Frames) -> None:

@@ -64,7 +64,7 @@ class Column:
     def varies(self) -> bool:
         """Whether there are two values that differ."""
         good = self.places[np.isfinite(self.places)]
-        return good.size > 1 and good.min() < good.max()
+        return good.size > 1 and bool(good.min() < good.max())
 
 
 def column(name: str, cells: Sequence[float | str | datetime.datetime | None]) -> Column:
@@ -278,7 +278,7 @@ def _draw_counts(axes: Axes, shown: Column) -> None:
     if shown.kind == 'word':
         bins, ends = len(shown.words), (-0.5, len(shown.words) - 0.5)
     counts = axes.twinx()
-    counts.hist(good, bins, ends if ends[0] < ends[1] else None, color=_FILL, ec=_POINT, lw=0.5)
+    counts.hist(good, bins, range=ends if ends[0] < ends[1] else None, color=_FILL, ec=_POINT, lw=0.5)
     counts.yaxis.set_visible(False)
 
 
