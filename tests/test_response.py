@@ -69,6 +69,32 @@ class TestProfile:
         with pytest.raises(ValueError, match='no light'):
             slit_profile(flat)
 
+    def test_noise_has_no_light(self):
+        for seed in range(9):
+            noise = np.random.default_rng(seed).normal(0.1, 3, (80, 400))
+            with pytest.raises(ValueError, match='there is no light'):
+                slit_profile(noise)
+
+    @pytest.mark.parametrize('lit', [1, 2, 3, 4])
+    @pytest.mark.parametrize('first', [0, 30, 76])
+    def test_a_slit_of_a_row_or_two(self, first, lit):
+        """A median over five rows takes it away: half of the brightest that is left is half of the noise."""
+        flat = np.random.default_rng(first + lit).normal(0, 3, (80, 400))
+        flat[first : first + lit] += 20000 * lamp(400)
+        found = flat_response(flat, Fit())
+        np.testing.assert_array_equal(np.flatnonzero(found.lit.any(axis=1)), np.arange(first, first + lit))
+        np.testing.assert_allclose(found.flat[found.lit], 1, atol=0.02)
+        assert not found.bad[found.lit].any()
+
+    def test_a_row_or_two_beside_faint_light_must_be_given(self):
+        flat = np.random.default_rng(1).normal(20, 3, (80, 400))
+        flat[40:42] += 20000
+        with pytest.raises(ValueError, match=r'row 4[12] is \d+ times as bright .* given by its rows'):
+            flat_response(flat, Fit())
+        found = flat_response(flat, Fit(), lit=slice(40, 42))
+        np.testing.assert_allclose(found.profile[40:42], 1, atol=0.01)
+        np.testing.assert_allclose(found.flat[40:42], 1, atol=0.01)
+
     def test_given_rows(self):
         rows = lit_rows(np.array([0.1, 0.2, 1.0, np.nan, 0.0]), slice(1, 4))
         assert rows.tolist() == [False, True, True, True, False]

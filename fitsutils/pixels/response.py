@@ -23,6 +23,8 @@ _AROUND = 51
 _ROUNDS = 20  # of clipping; fits settle after two or three
 _TURNS = 30  # of rows and columns, where there are gaps: each brings the profile some ten times closer
 _ROUNDING = 1e-9  # residuals of noiseless data
+_SURE = 5.0  # times its error: a row's light that is no noise
+_TOO_BRIGHT = 100.0  # times what the broader part has: a row or two are the slit or a defect, and nothing tells which
 
 Values = NDArray[np.float64]
 Marks = NDArray[np.bool_]
@@ -177,7 +179,7 @@ def flat_response(
     """
     values = np.asarray(flat, 'f8')
     good = np.isfinite(values) if mask is None else np.isfinite(values) & ~mask
-    profile = slit_profile(values, good)
+    profile = slit_profile(values, good, lit if isinstance(lit, slice) else None)
     rows = lit_rows(profile, lit)
     lamp = fit_lamp(*mean_spectrum(values, good, np.where(rows, profile, 0.0)), fit)
     reached = np.isfinite(lamp.curve)
@@ -187,6 +189,8 @@ def flat_response(
         level = _level(divided[where & good])
         divided /= level
     wrong = badpixels.deviant(np.where(good, divided, np.nan), bad)
+    if rows.sum() < badpixels.SIDE:  # most of what surrounds a pixel of a narrow slit is dark
+        wrong[where] = badpixels.deviant(np.where(good & where, divided, np.nan), bad)[where]
     return Response(np.where(where, divided, 1.0), where, wrong, profile, lamp, level)
 
 
@@ -197,7 +201,7 @@ def _level(values: Values) -> float:
     return level
 
 
-def slit_profile(flat: NDArray, good: Marks | None = None) -> Values:
+def slit_profile(flat: NDArray, good: Marks | None = None, rows: slice | None = None) -> Values:
     """The light along the slit.
 
     Parameters
@@ -206,31 +210,33 @@ def slit_profile(flat: NDArray, good: Marks | None = None) -> Values:
         Shape (rows, n), any real type.
     good : ndarray of bool, optional
         Shape (rows, n): pixels that count, by default those that are not NaN or infinite.
+    rows : slice, optional
+        The lit rows, where they are known: what is 1 follows from them alone.
 
     Returns
     -------
     ndarray of float64
         Shape (rows,), about 1 for a lit row: the median of the rows with more than half of the light of the
-        brightest (of those that are not alone in being bright) is 1. NaN for a row without good pixels.
+        brightest (of those that are not alone in being bright, if there are such) is 1. NaN for a row without good
+        pixels.
 
     Raises
     ------
     ValueError
-        When there is no light.
+        When there is no light, or a row or two are a hundred times as bright as all that is broader.
 
     Notes
     -----
     The sum of a row's good pixels over the sum, at the same pixels, of the spectrum of all rows, which for its part
     is the sum over the rows' light: gaps do not make a row darker. The median of all rows, which others go by, is the
-    dark's where the slit lights less than half of them.
+    dark's where the slit lights less than half of them. A row counts as bright only where its sum is five times the
+    root of the sum of squares of what is left without the spectrum: noise has no light.
 
     Examples
     --------
     >>> slit_profile(np.array([[1, 2, 9], [10, 20, 90], [10, 20, np.nan], [11, 22, 99], [0, 0, 0]])).round(4)
     array([0.1, 1. , 1. , 1.1, 0. ])
     """
-    from scipy import ndimage  # here, because it takes 60 ms that other commands need not wait for
-
     counted = np.isfinite(flat) if good is None else good
     values = np.where(counted, flat, 0.0)
     light = known = np.ones(len(values))
@@ -242,10 +248,27 @@ def slit_profile(flat: NDArray, good: Marks | None = None) -> Values:
         known = np.where(np.isfinite(light), light, 0.0)
         if counted.all() or np.abs(known - before).max() <= 1e-6 * np.abs(known).max():
             break
-    top = ndimage.median_filter(known, min(5, len(known)), mode='nearest').max(initial=0)
-    if not top > 0:
-        raise ValueError('there is no light')
-    return np.where(counted.any(axis=1), light / np.median(known[known > top / 2]), np.nan)
+    with np.errstate(all='ignore'):
+        left = np.where(counted, values - known[:, None] * spectrum.clip(0), 0.0)
+        sure = values.sum(axis=1) > _SURE * np.sqrt((left**2).sum(axis=1))
+    bright = np.where(sure, known, 0.0)
+    return np.where(counted.any(axis=1), light / _lit_level(bright, rows), np.nan)
+
+
+def _lit_level(bright: Values, rows: slice | None) -> float:
+    """The light of a lit row, from the light of all rows; 0 where a row has none that is sure."""
+    from scipy import ndimage  # here, because it takes 60 ms that other commands need not wait for
+
+    light = bright[rows or slice(None)]
+    highest = float(light.max(initial=0))
+    if not highest > 0:
+        raise ValueError('there is no light' if rows is None else 'no row is lit')
+    # A row or two that are bright alone are not the slit, unless all the others are dark.
+    broad = float(ndimage.median_filter(light, min(5, len(light)), mode='nearest').max()) or highest
+    if rows is None and highest > _TOO_BRIGHT * broad:
+        what = f'row {int(light.argmax()) + 1} is {highest / broad:.3g} times as bright as all that is broader'
+        raise ValueError(f'{what}: a narrow slit must be given by its rows, a defect by a mask')
+    return float(np.median(light[light > broad / 2]))
 
 
 def lit_rows(profile: Values, lit: float | slice) -> Marks:
