@@ -329,6 +329,37 @@ class TestFlat:
         assert found.lit_bounds[0] == (30, N)
         assert np.isnan(found.lamp.curve[:30]).all()
 
+    @every_fit
+    @pytest.mark.parametrize('ends', [[0], [N - 1], [0, N - 1]])
+    def test_end_columns_with_little_light_get_their_response(self, fit, ends):
+        flat = 9000 * slit()[:, None] * lamp(steep=1)
+        whole = flat_response(flat, fit)
+        flat[:, ends] *= 0.1
+        found = flat_response(flat, fit)
+        rows = found.lit.any(axis=1)
+        assert found.lit[rows].all()
+        assert not found.lamp.used[ends].any()
+        wanted = np.where(np.isin(np.arange(N), ends), 0.1, 1) * whole.flat[rows]
+        np.testing.assert_allclose(found.flat[rows], wanted, rtol=0.02)
+        assert found.bad[np.ix_(rows, ends)].all()
+
+    def test_an_end_with_a_glimmer_is_not_lit(self):
+        flat = 9000 * slit()[:, None] * lamp()
+        flat[:, 0] *= 0.01
+        found = flat_response(flat, FITS[0])
+        assert found.lit_bounds[0] == (1, N)
+
+    def test_behind_a_tilted_edge_pixels_are_bad(self):
+        """A row that is lit along nine tenths of it: where it is not, the median around does not tell."""
+        flat, _ = scene()
+        edge = int(np.flatnonzero(slit() >= 0.8)[0])
+        flat[: edge + 1, 370:] = 0.05 * 9000 * lamp()[370:]
+        found = flat_response(flat, FITS[0])
+        assert found.lit[edge].all()
+        assert found.bad[edge, 370:].all()
+        assert not found.bad[edge, :370].any()
+        assert 20 < found.nfaint <= found.bad[found.lit].sum()
+
     def test_lit_bounds(self):
         found = flat_response(scene()[0], FITS[0], lit=slice(9, 21))
         assert found.lit_bounds == ((0, N), (9, 21))

@@ -24,6 +24,8 @@ _ROUNDS = 20  # of clipping; fits settle after two or three
 _TURNS = 30  # of rows and columns, where there are gaps: each brings the profile some ten times closer
 _ROUNDING = 1e-9  # residuals of noiseless data
 _SURE = 5.0  # times its error: a row's light that is no noise
+_LITTLE = 0.2  # response of a lit pixel below which dividing by it gives little but noise
+_GLIMMER = 0.02  # of the light around it: what an end of the spectrum has at least, where it is lit
 _TOO_BRIGHT = 100.0  # times what the broader part has: a row or two are the slit or a defect, and nothing tells which
 
 Values = NDArray[np.float64]
@@ -66,7 +68,8 @@ class Lamp:
     spectrum : ndarray of float64
         Shape (n,): the mean over the lit rows, in units of the flat; NaN where there is none.
     curve : ndarray of float64
-        Shape (n,): its fit; NaN beyond the first and the last point with light.
+        Shape (n,): its fit; NaN beyond the first and the last point with light. A point at an end with less light
+        than its neighbours, but a fiftieth of it, has some: the curve goes on to it with its slope.
     used : ndarray of bool
         Shape (n,): the points that the fit goes by.
     """
@@ -102,6 +105,8 @@ class Response:
         The lamp's spectrum.
     level : float
         What the flat was divided by besides the lamp's curve.
+    nfaint : int
+        Pixels that are bad for their little response alone, as at a tilted edge of the slit.
     """
 
     flat: Values
@@ -110,6 +115,7 @@ class Response:
     profile: Values
     lamp: Lamp
     level: float
+    nfaint: int = 0
 
     @property
     def lit_bounds(self) -> tuple[tuple[int, int], tuple[int, int]]:
@@ -167,7 +173,8 @@ def flat_response(
     -----
     ``flat / curve / level``, where the curve is `fit_lamp`'s fit of `mean_spectrum` and the level is the median of
     ``flat / curve`` over the lit part: the rows that `lit_rows` finds, as far as the lamp's spectrum reaches. Bad
-    pixels are found on the result by `badpixels.deviant`, also between lit rows.
+    pixels are found on the result by `badpixels.deviant`, also between lit rows; a pixel of the lit part with less
+    than 0.2 is bad too: the median around it does not tell one behind a tilted edge of the slit.
 
     Examples
     --------
@@ -191,7 +198,10 @@ def flat_response(
     wrong = badpixels.deviant(np.where(good, divided, np.nan), bad)
     if rows.sum() < badpixels.SIDE:  # most of what surrounds a pixel of a narrow slit is dark
         wrong[where] = badpixels.deviant(np.where(good & where, divided, np.nan), bad)[where]
-    return Response(np.where(where, divided, 1.0), where, wrong, profile, lamp, level)
+    faint = where & ~wrong & (divided < _LITTLE)
+    return Response(
+        np.where(where, divided, 1.0), where, wrong | faint, profile, lamp, level, int(np.count_nonzero(faint))
+    )
 
 
 def _level(values: Values) -> float:
@@ -436,9 +446,27 @@ def fit_lamp(spectrum: Values, weight: Values, fit: Fit) -> Lamp:
             break
         kept = keep
     whole, used = np.full(len(spectrum), np.nan), np.zeros(len(spectrum), bool)
-    whole[points[0] : points[-1] + 1] = 10**curve
+    first, last = _ends(spectrum, points)
+    # Not by the fit: what is free beyond its points may go anywhere.
+    beyond = points[0] - first, last - points[-1]
+    whole[first : last + 1] = 10 ** (
+        np.pad(curve, beyond, mode='reflect', reflect_type='odd') if any(beyond) else curve
+    )
     used[points[kept]] = True
     return Lamp(spectrum, whole, used)
+
+
+def _ends(spectrum: Values, points: NDArray) -> tuple[int, int]:
+    """The first and the last point with light: those off their neighbours too, where there are no more than three."""
+    ends = []
+    for end, step in ((int(points[0]), -1), (int(points[-1]), 1)):
+        reach = badpixels.SIDE // 2 if len(points) > badpixels.SIDE // 2 else 0
+        least = _GLIMMER * spectrum[end]
+        for place in range(end + step, end + step * (reach + 1), step):
+            if 0 <= place < len(spectrum) and spectrum[place] > least:
+                end = place
+        ends.append(end)
+    return ends[0], ends[1]
 
 
 def _without_lines(spectrum: Values) -> Values:
