@@ -142,6 +142,11 @@ class Image:
         return str(Reference(os.path.basename(self.path), self.reference.hdu, self.reference.region))
 
     @property
+    def identity(self) -> tuple[str, int, tuple[tuple[int, int], ...]]:
+        """The file, by whichever name, the number of the HDU and the part: equal for the same pixels."""
+        return os.path.realpath(self.path), self.index, tuple((part.start, part.stop) for part in self.slices)
+
+    @property
     def shape(self) -> tuple[int, ...]:
         """Shape of the part that was asked for, in numpy order."""
         return tuple(part.stop - part.start for part in self.slices)
