@@ -289,8 +289,9 @@ class TestBias:
 
     def test_of_a_file_with_several_darks_each_is_looked_at(self, raw, capsys):
         hdus = [fits.PrimaryHDU()]
-        for name, time, source in (('D1', 30.0, 'dark.fit'), ('D2', 60.0, 'raw0.fit')):
-            hdus.append(fits.ImageHDU(fits.getdata(source), name=name))
+        quiet = fits.getdata('dark.fit') - 24
+        for name, time, pixels in (('D1', 30.0, quiet), ('D2', 60.0, fits.getdata('raw0.fit'))):
+            hdus.append(fits.ImageHDU(pixels, name=name))
             hdus[-1].header['EXPTIME'] = time
         fits.HDUList(hdus).writeto('both.fits')
         darks = ['--dark', 'both.fits[D1]', '--dark', 'both.fits[D2]']
