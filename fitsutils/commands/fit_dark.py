@@ -93,6 +93,7 @@ def fit_dark(args: argparse.Namespace, job: cli.Job) -> None:
     references = files.inputs.expand(args.images, null=args.null)
     mask, bias = files.reader.open_mask(args.mask), frames.open_bias(args.bias, hdu)
     darks = frames.open_darks(references, hdu, region, key=args.key, bias=bias, zero=True)
+    files.stack.refuse_unequal_shapes([dark.image for dark in darks])
     frames.check_darks(darks)
     inputs = [dark.image.path for dark in darks] + [each.path for each in (mask, bias) if each is not None]
     if args.per_pixel:
@@ -309,13 +310,12 @@ def _per_pixel(args: argparse.Namespace, job: cli.Job, darks: Sequence[Any], mas
     settings = darkrates.PerPixel(
         args.saturation, hot[0], hot[-1], args.weights == 'rms', args.key, args.mask, args.bias_free,
         args.jobs or cli.default_jobs(), args.memory or cli.default_memory(), args.max_size, args.checksum,
+        args.dtype or 'float32',
     )  # fmt: skip
     height = darkrates.check_pixels(darks, settings)
     if not args.dry_run:
         rates = darkrates.fit_pixels(darks, mask, height, settings, job.progress)
-        with refusing(f'--dtype {args.dtype}', output):
-            parts = darkrates.rate_parts(darks, rates, settings, cards, args.dtype or 'float32')
-        files.writer.write_fits(output, parts)
+        files.writer.write_fits(output, darkrates.rate_parts(darks, rates, settings, cards))
     job.wrote(output)
     if not args.dry_run:
         _report(job, output, rates)

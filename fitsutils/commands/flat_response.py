@@ -8,9 +8,10 @@ points of the spectrum without light (<= 0), or off their neighbours, too.
 
 The output holds the images FLAT (in the primary HDU, so that the file itself
 can be divided by), LIT and BADPIX (0 or 1; a pixel is bad that is missing,
-masked, or further than --bad from the median of the 7 x 7 around it), and the
-table RESPONSE (pixel, from 1; data, the lamp's spectrum; fit; used). An
-extension UNCERT, VAR or IVAR of the flat gives one more, UNCERT.
+masked, further than --bad from the median of the 7 x 7 around it, or lit with a
+response below 0.2, as behind a tilted edge of the slit), and the table RESPONSE
+(pixel, from 1; data, the lamp's spectrum; fit; used). An extension UNCERT, VAR
+or IVAR of the flat gives one more, UNCERT.
 
 Fits, -m, and what -k ORDER is (defaults in brackets):
   poly    a polynomial of this degree (7)
@@ -190,6 +191,8 @@ def _report(name: str, found: Any, job: cli.Job) -> None:
     job.detail(
         f'{name}: {found.lit.any(axis=1).sum()} lit rows, residual rms {lamp.rms:.3g}, {found.bad.sum()} bad pixels'
     )
+    if found.nfaint:
+        job.say(f'{name}: {found.nfaint} pixels at the edges of the lit part have a response below 0.2: in BADPIX')
     if dark := pixels.stats.distribution(lamp.curve).nbad:
         job.say(f'{name}: {dark} of {len(lamp.used)} points at the ends of the spectrum have no light: FLAT is 1 there')
     if lost := pixels.stats.distribution(found.flat).nbad:
