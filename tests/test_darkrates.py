@@ -6,10 +6,10 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from fitsutils import darkrates, darks
 from fitsutils.errors import Failure, UsageError
 from fitsutils.files import calibrated, reader
 from fitsutils.files.inputs import Reference
+from fitsutils.steps import darkrates, darks
 
 NY, NX, TIMES = 11, 8, (10, 30, 90, 300)
 

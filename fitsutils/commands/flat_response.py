@@ -106,7 +106,7 @@ def flat_response(args: argparse.Namespace, job: cli.Job) -> None:
         raise UsageError('-o or --prefix must name the output')
     if args.method == 'median' and (args.order or 1) % 2 == 0:
         raise UsageError(f'-k {args.order}: the window of a median is odd')
-    from fitsutils import responses  # here, because it loads numpy, for which no usage error waits
+    from fitsutils.steps import responses  # here, because it loads numpy, for which no usage error waits
 
     fit = pixels.response.Fit(args.method, args.order or pixels.response.ORDERS[args.method], args.clip, args.box)
     settings = responses.Settings(
@@ -130,7 +130,7 @@ def flat_response(args: argparse.Namespace, job: cli.Job) -> None:
 
 def _plan(args: argparse.Namespace, settings: Any) -> list[tuple[Any, str | None, str | None]]:
     """What is to be done, its output and its plot, every refusal made."""
-    from fitsutils import responses
+    from fitsutils.steps import responses
 
     hdu = args.hdu and files.inputs.parse_hdu(args.hdu)
     references = files.inputs.expand(args.images, null=args.null)
@@ -163,7 +163,7 @@ def _plot_names(paths: list[str], plot: str | None) -> list[str]:
 def _write(
     task: Any, found: Any, settings: Any, output: str | None, plot: str | None, cards: Sequence[tuple[str, Any]]
 ) -> None:
-    from fitsutils import responses
+    from fitsutils.steps import responses
 
     picture = b'' if plot is None else plots.response.picture(_curves(task, found, settings), plot[-3:].lower())
     if output is not None:
@@ -174,7 +174,7 @@ def _write(
 
 
 def _curves(task: Any, found: Any, settings: Any) -> Any:
-    from fitsutils import responses
+    from fitsutils.steps import responses
 
     lamp = found.lamp
     return plots.response.Curves(

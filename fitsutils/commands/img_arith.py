@@ -74,7 +74,7 @@ def img_arith(args: argparse.Namespace, job: cli.Job) -> None:
     cards = [files.header.parse_card(text) for text in args.cards]
     region = files.section.chosen(args.bounds, args.cube_bounds, args.section)
     hdu = args.hdu and files.inputs.parse_hdu(args.hdu)
-    from fitsutils import operations  # here, because it loads numpy, for which no usage error waits
+    from fitsutils.steps import operations  # here, because it loads numpy, for which no usage error waits
 
     if args.pairs is None:
         pairs = files.pairs.from_words(image_words, operand_words, null=args.null)

@@ -125,7 +125,7 @@ def _guard(text: str) -> tuple[int, int]:
 def img_trim(args: argparse.Namespace, job: cli.Job) -> None:
     """Write each image without its overscan."""
     _refuse_contradictions(args)
-    from fitsutils import trims  # here, because it loads numpy, for which no usage error waits
+    from fitsutils.steps import trims  # here, because it loads numpy, for which no usage error waits
 
     settings = _settings(args)
     cards = [files.header.parse_card(text) for text in args.cards]
@@ -185,7 +185,7 @@ def _refuse_contradictions(args: argparse.Namespace) -> None:
 
 def _settings(args: argparse.Namespace) -> Any:
     """What the options say about every image."""
-    from fitsutils import trims
+    from fitsutils.steps import trims
 
     fit = pixels.overscan.Fit(*(args.fit or ('level', 0)), args.stat or 'median', args.clip)
     return trims.Settings(
@@ -196,7 +196,7 @@ def _settings(args: argparse.Namespace) -> Any:
 
 def _plan(args: argparse.Namespace, settings: Any) -> list[tuple[Any, str]]:
     """What is to be done and where it goes, every refusal made."""
-    from fitsutils import trims
+    from fitsutils.steps import trims
 
     region = files.section.chosen(None, None, args.section)
     references = files.inputs.expand(args.images, null=args.null)

@@ -129,7 +129,7 @@ def _refuse_contradictions(args: argparse.Namespace) -> None:
 
 def _plan(args: argparse.Namespace, mask: Any, read: Any) -> list[_Task]:
     """What is to be done, every refusal made."""
-    from fitsutils import darks
+    from fitsutils.steps import darks
 
     hdu = args.hdu and files.inputs.parse_hdu(args.hdu)
     references = files.inputs.expand(args.images, null=args.null)

@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fitsutils import cli
-from fitsutils.darks import NO_WEIGHT, Dark, bias_left, level_of
 from fitsutils.errors import Failure, refusing
 from fitsutils.files import calibrated, perframe, provenance
 from fitsutils.files import header as headers
@@ -17,6 +16,7 @@ from fitsutils.files import stack as stacks
 from fitsutils.files.reader import Reader
 from fitsutils.pixels import darkcurrent, hotpixels
 from fitsutils.pixels.darkcurrent import PixelLines
+from fitsutils.steps.darks import NO_WEIGHT, Dark, bias_left, level_of
 
 
 @dataclasses.dataclass(frozen=True)
