@@ -373,9 +373,9 @@ def in_threads(work: Callable[[Any], Any], items: Iterable[Any], jobs: int, *, a
         for item in items:
             waiting.append(pool.submit(work, item))
             if len(waiting) > jobs:
-                yield waiting.popleft().result()
+                yield _awaited(waiting.popleft())
         while waiting:
-            yield waiting.popleft().result()
+            yield _awaited(waiting.popleft())
     except BaseException as error:
         # A signal does not wait for a thread that hangs on a disk.
         pool.shutdown(wait=isinstance(error, (Exception, GeneratorExit)), cancel_futures=True)
@@ -427,6 +427,16 @@ def flushed_behind(
         return item, told, None
 
     yield from in_threads(finished, begun(), jobs)
+
+
+def _awaited(future: Any) -> Any:
+    """The result of a thread's work; a signal that comes just before the wait is not kept waiting with it."""
+    while True:
+        try:
+            return future.result(timeout=0.2)
+        except TimeoutError:
+            if future.done():
+                return future.result()
 
 
 def default_memory() -> int:
