@@ -210,12 +210,13 @@ _SHARED: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
     'progress': (('--progress',), {'choices': ('auto', 'always', 'never'), 'default': 'auto',
         'help': 'progress line on standard error (default: on a terminal, for work longer than a second)'}),
     'bounds': (('-b', '--bounds'), {'nargs': 4, 'type': int, 'metavar': ('XMIN', 'XMAX', 'YMIN', 'YMAX'),
-        'help': 'region: zero-based, upper end excluded; equal ends mean one pixel'}),
+        'help': 'region of the image, or of the part behind its name: zero-based, upper end excluded; equal ends mean '
+        'one pixel'}),
     'cube-bounds': (('-B', '--cube-bounds'), {'nargs': 6, 'type': int,
         'metavar': ('XMIN', 'XMAX', 'YMIN', 'YMAX', 'ZMIN', 'ZMAX'),
         'help': 'the same for a cube'}),
     'section': (('--section',), {'metavar': '[X1:X2,Y1:Y2]',
-        'help': 'region in FITS terms: one-based, both ends included'}),
+        'help': 'region in FITS terms, of the image or of the part behind its name: one-based, both ends included'}),
     'where': (('--where',), {'metavar': 'EXPR',
         'help': "take only the images for which this holds: \"FILTER in ('B', 'V') and 5 <= EXPTIME < 60\""}),
     'checksum': (('--checksum',), {'choices': ('warn', 'error', 'ignore'), 'default': 'warn',
@@ -372,9 +373,9 @@ def in_threads(work: Callable[[Any], Any], items: Iterable[Any], jobs: int, *, a
         for item in items:
             waiting.append(pool.submit(work, item))
             if len(waiting) > jobs:
-                yield waiting.popleft().result()
+                yield _awaited(waiting.popleft())
         while waiting:
-            yield waiting.popleft().result()
+            yield _awaited(waiting.popleft())
     except BaseException as error:
         # A signal does not wait for a thread that hangs on a disk.
         pool.shutdown(wait=isinstance(error, (Exception, GeneratorExit)), cancel_futures=True)
@@ -426,6 +427,16 @@ def flushed_behind(
         return item, told, None
 
     yield from in_threads(finished, begun(), jobs)
+
+
+def _awaited(future: Any) -> Any:
+    """The result of a thread's work; a signal that comes just before the wait is not kept waiting with it."""
+    while True:
+        try:
+            return future.result(timeout=0.2)
+        except TimeoutError:
+            if future.done():
+                return future.result()
 
 
 def default_memory() -> int:

@@ -34,6 +34,6 @@ part() {
 part ruff check .
 part ruff format --check .
 # The commands' manuals are their modules' docstrings; all other public functions keep numpydoc's rules.
-part numpydoc lint fitsutils/*.py fitsutils/files/*.py fitsutils/pixels/*.py fitsutils/plots/*.py
+part numpydoc lint fitsutils/*.py fitsutils/files/*.py fitsutils/pixels/*.py fitsutils/plots/*.py fitsutils/steps/*.py
 part python -m pytest -q -n 2 "$@"
 exit $status

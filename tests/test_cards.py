@@ -136,6 +136,21 @@ class TestCoordinates:
         assert 'CROTA2' in said
 
 
+def test_a_file_of_several_hdus_is_warned_of_once(tmp_path):
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')
+        first, second = (header_of(tmp_path, lines) for lines in (["EQUINOX = '2000.0'", 'CRPIX1  = NaN'],
+                                                                   ['CRPIX1  = NaN', "CRVAL1  = 'x'"]))  # fmt: skip
+    image = np.zeros((7, 9), 'i2')
+    for _ in range(2):  # of each file
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter('always')
+            writer.write_fits(str(tmp_path / 'out.fits'), [(image, each) for each in (first, first, second, second)])
+        said = [str(each.message).rpartition(': ')[2] for each in caught]
+        assert said == ['EQUINOX, CRPIX1', 'CRVAL1']
+        (tmp_path / 'out.fits').unlink()
+
+
 def test_the_input_is_not_changed(tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')

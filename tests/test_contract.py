@@ -412,3 +412,33 @@ class TestInterruptions:
         assert before.items() <= contents().items()
         assert not os.path.exists(output)
         assert not [path for path in contents() if os.path.basename(path).startswith('.')]
+
+
+# What makes a command with --section do its work on a part of an image, and whether the section is that of its output.
+PARTS = {
+    'combine_fits': (['a.fits[3:20,2:19]', '-m', 'mean', '-n', 'median', '-o', 'out.fits'], False),
+    'display_fits': (['a.fits[3:20,2:19]', '--size', '60', '-o', 'out.png'], False),
+    'fit_dark': (['a.fits[3:20,2:19]', 'b.fits[3:20,2:19]', '-k', 'DARKTIME', '--points', '-o', 'out.log'], False),
+    'img_arith': (['a.fits[3:20,2:19]', '-', 'b.fits', '-o', 'out.fits'], True),
+    'img_stats': (['a.fits[3:20,2:19]', '-o', 'out.log'], False),
+    'img_trim': (['a.fits[3:20,2:19]', '-o', 'out.fits'], True),
+}
+
+
+@every_command
+def test_a_section_lies_within_the_part_behind_the_name(name, capsys):
+    if '--section' not in options(name):
+        assert name not in PARTS
+        return
+    words, cuts = PARTS[name]
+    assert main(name, *words, '--section', '[1:31,1:23]') == 1
+    assert 'region [1:31,1:23] goes beyond' in capsys.readouterr().err
+    assert not Path(words[-1]).exists()
+    assert main(name, *words, '--section', '[2:9,3:8]') == 0
+    if cuts:
+        found = fits.getdata('out.fits')
+        plain = [word.replace('[3:20,2:19]', '') for word in words]
+        assert main(name, *plain, '--section', '[4:11,4:9]', '-f') == 0
+        np.testing.assert_array_equal(found, fits.getdata('out.fits'))
+    elif name == 'img_stats':
+        assert 'a.fits[4:11,4:9]' in Path('out.log').read_text()

@@ -185,8 +185,8 @@ def test_scatter_is_about_the_line_with_n_minus_2():
     slope, offset = np.polyfit([0, 1, 2, 3], values.ravel(), 1)
     residuals = values.ravel() - offset - slope * np.arange(4)
     found = darkcurrent.fit_pixels(values, [0, 1, 2, 3])
-    assert found.scatter()[0, 0] == pytest.approx(np.sqrt((residuals**2).sum() / 2))
-    assert np.isnan(darkcurrent.fit_pixels(values[:2], [0, 1]).scatter()).all()
+    assert found.scatter[0, 0] == pytest.approx(np.sqrt((residuals**2).sum() / 2))
+    assert np.isnan(darkcurrent.fit_pixels(values[:2], [0, 1]).scatter).all()
 
 
 def test_darks_of_rates():

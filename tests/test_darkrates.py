@@ -1,14 +1,15 @@
 """darkrates: bands, ceilings and the images of RATE.fits; what the command does with them is in test_fit_dark."""
 
 import contextlib
+import tracemalloc
 
 import numpy as np
 import pytest
 
-from fitsutils import darkrates, darks
 from fitsutils.errors import Failure, UsageError
 from fitsutils.files import calibrated, reader
 from fitsutils.files.inputs import Reference
+from fitsutils.steps import darkrates, darks
 
 NY, NX, TIMES = 11, 8, (10, 30, 90, 300)
 
@@ -44,7 +45,7 @@ steps = []
 def test_bands_make_no_difference(stack, height, jobs):
     frames, pixels = stack
     steps.clear()
-    rates = darkrates.fit_pixels(frames, None, height, darkrates.PerPixel(jobs=jobs), quiet)
+    rates = darkrates.fit_pixels(frames, None, height, darkrates.PerPixel(jobs=jobs, dtype='float64'), quiet)
     assert rates.ceilings == [40000] * 4
     assert np.argwhere(rates.lines.saturated).tolist() == [[9, 2]]
     slope, offset = np.polyfit(TIMES, pixels.reshape(4, -1), 1)
@@ -56,6 +57,26 @@ def test_bands_make_no_difference(stack, height, jobs):
     assert rates.lost == 0
     assert [step for step in steps if isinstance(step, tuple)] == [(NY, 'rows looked through'), (NY, 'rows')]
     assert sum(step for step in steps if not isinstance(step, tuple)) == 2 * NY
+
+
+@pytest.mark.parametrize(('kind', 'most'), [('float32', 30), ('float64', 42)])
+def test_of_whole_images_little_more_than_what_is_written_is_held(make_image, kind, most):
+    """Rate, offset and rms, counts and mask take 15 bytes a pixel, 27 in float64; marks and blocks come on top."""
+    shape = (700, 900)
+    for time in (1, 5, 20):
+        frame = np.random.default_rng(time).normal(500 + time, 2, shape).astype('u2')
+        make_image(f'm{time}.fits', frame, EXPTIME=float(time))
+    frames = darks.open_darks([Reference(f'm{time}.fits') for time in (1, 5, 20)])
+    settings = darkrates.PerPixel(dtype=kind, bias_free=True)
+    darkrates.rate_parts(frames, darkrates.fit_pixels(frames, None, 7, settings, quiet), settings, [])  # loads modules
+    tracemalloc.start()
+    try:
+        rates = darkrates.fit_pixels(frames, None, 7, settings, quiet)
+        darkrates.rate_parts(frames, rates, settings, [])
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < most * shape[0] * shape[1]
 
 
 def test_each_dark_has_its_own_ceiling(stack, make_image):
@@ -102,10 +123,10 @@ def test_parts(stack, kind, make_image):
     make_image('bias.fits', np.full((NY, NX), 500, 'u2'))
     bias = reader.open_image(Reference('bias.fits'), keywords=calibrated.KEYWORDS)
     own = [darks.Dark(dark.image, dark.time, bias) for dark in frames]
-    settings = darkrates.PerPixel(mask='m.fits')
+    settings = darkrates.PerPixel(mask='m.fits', dtype=kind)
     rates = darkrates.fit_pixels(own, None, 4, settings, quiet)
     assert not rates.holds_bias
-    parts = darkrates.rate_parts(own, rates, settings, [('OBJECT', 'mine')], kind)
+    parts = darkrates.rate_parts(own, rates, settings, [('OBJECT', 'mine')])
     names = [header['EXTNAME'] for _, header in parts]
     assert names == ['RATE', 'OFFSET', 'MASK', 'RMS', 'NPTS']
     assert [image.dtype for image, _ in parts] == [kind, kind, 'u1', kind, 'i2']

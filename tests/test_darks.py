@@ -5,10 +5,10 @@ import types
 import numpy as np
 import pytest
 
-from fitsutils import darks
 from fitsutils.errors import Failure, FileWarning
 from fitsutils.files import calibrated, reader
 from fitsutils.files.inputs import Reference
+from fitsutils.steps import darks
 
 NY, NX = 7, 11
 

@@ -164,6 +164,11 @@ class TestTypes:
         cards, _ = apply(header(('X', 1.5)), f'X={number}')
         assert edits.content(cards[0]) == float(number)
 
+    def test_a_record_valued_card_is_text(self):
+        texts, _, changes = changed('DP1=AXIS.1: 2', raw=header("DP1     = 'AXIS.1: 1' / c"))
+        assert texts == ["DP1     = 'AXIS.1: 2'          / c"]
+        assert changes[0].remark == "DP1 was 'AXIS.1: 1'"
+
     def test_long_strings_go_on(self):
         cards, _ = apply(STANDARD, f'OBJECT={LONG}')
         assert edits.content(cards[0]) == LONG

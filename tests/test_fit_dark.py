@@ -256,7 +256,7 @@ class TestFactors:
         assert fits.getheader('five.fits')['BITPIX'] == -64
         run('d*.fit', '--scale-to', '5,6', '-o', 'five.fits', status=2)
         assert '-o five.fits is one file for 2 exposure times' in capsys.readouterr().err
-        make_image('wide.fit', np.full((3, 4), 1e6), EXPTIME=180.0, BIASSUB='b')
+        make_image('wide.fit', np.full((NY, NX), 1e6), EXPTIME=180.0, BIASSUB='b')
         run('wide.fit', 'd60.fit', '--scale-to', 100, '-o', 'x', '--dtype', 'int16', status=1)
         assert 'x100sec.fit: --dtype int16: pixels from' in capsys.readouterr().err
 
@@ -443,6 +443,8 @@ class TestPerPixel:
         assert capsys.readouterr() == ('out.fits\n', 'fit_dark: out.fits: 3 pixels have no line: NaN\n')
         assert np.argwhere(np.isnan(fits.getdata('out.fits', 'RATE'))).tolist() == [[0, 0], [1, 1], [4, 4]]
         assert fits.getdata('out.fits', 'MASK').sum() == 3
+        header = fits.getheader('out.fits')
+        assert (header['NMISSING'], header['NMASKED']) == (3, 3)
         assert fits.getheader('out.fits')['CMBMASK'] == 'mask.fits'
 
     def test_nothing_left_of_any_pixel(self, make_image, capsys):
@@ -493,6 +495,15 @@ class TestPerPixel:
             header = fits.getheader('out.fits')
             counts.append((header['NUNFIT'], header['NHOT']))
         assert counts == [(1, 1), (0, 2), (1, 0), (0, 0)]
+
+    def test_regions_of_different_sizes(self, darks, make_image, capsys):
+        run('d60.fit[1:5,1:4]', 'd120.fit', 'd180.fit', '-o', 'x.txt', status=1)
+        assert 'the images are not of one size: 5 x 4: d60.fit; 17 x 13: d120.fit and 1 more' in capsys.readouterr().err
+        make_image('small.fit', np.ones((3, 4)), EXPTIME=5.0, BIASSUB='b')
+        run('d60.fit', 'small.fit', '-o', 'x.txt', status=1)
+        assert '4 x 3: small.fit' in capsys.readouterr().err
+        assert not os.path.exists('x.txt')
+        run('d60.fit', 'small.fit', '-b', 0, 2, 0, 1)  # the same region of each
 
     def test_sizes_and_axes(self, make_image, capsys):
         make_image('a.fits', np.zeros((3, 4)), EXPTIME=1.0)

@@ -187,6 +187,18 @@ class TestOutput:
         run('flat.fits', 'turned.fits[*,*]', '-d', 'x', '--lit', '6:24', '--prefix', 'r_', '--plot', 'p')
         assert capsys.readouterr().out.split() == ['r_flat.fits', 'p.flat.png', 'r_turned.fits', 'p.turned.png']
 
+    def test_a_tilted_edge_is_said(self, flat, capsys, make_image):
+        pixels, _ = scene()
+        pixels[:6, 80:] *= 0.05
+        make_image('tilted.fits', pixels)
+        run('tilted.fits', '-d', 'x', '-k', '3', '-o', 'out.fits')
+        found = hdus('out.fits')
+        count = int(found['BADPIX'][1][5, 80:].sum())
+        assert count == 10
+        assert found['FLAT'][0]['NFAINT'] == found['FLAT'][0]['NBADPIX'] == count
+        said = f'out.fits: {count} pixels at the edges of the lit part have a response below 0.2: in BADPIX\n'
+        assert capsys.readouterr().err == f'flat_response: {said}'
+
 
 class TestUse:
     def test_science_is_divided_by_the_file_itself(self, flat, make_image):
@@ -357,5 +369,10 @@ class TestKast:
 
     def test_bad_pixels(self, combined):
         run(combined, '-d', 'x', '-o', 'out.fits', '--force')
-        bad = hdus('out.fits')['BADPIX'][1]
-        assert 0 < bad[22:327].sum() < 50
+        found = hdus('out.fits')
+        bad, faint = found['BADPIX'][1].astype(bool), found['FLAT'][1] < 0.2
+        assert 0 < (bad & ~faint)[22:327].sum() < 50
+        # Two rows at the tilted end of the slit are lit along a part of them.
+        assert bad[faint].all()
+        assert found['FLAT'][0]['NFAINT'] > 900
+        assert np.flatnonzero(faint.sum(axis=1) > 1).tolist() == [22, 23]

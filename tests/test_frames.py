@@ -5,10 +5,10 @@ import datetime
 import numpy as np
 import pytest
 
-from fitsutils import frames
 from fitsutils.errors import Failure, FileWarning
 from fitsutils.files import inputs, where
-from fitsutils.selection import Selection
+from fitsutils.steps import frames
+from fitsutils.steps.selection import Selection
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ import time
 import numpy as np
 import pytest
 from astropy.io import fits
+from astropy.wcs import WCS
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -433,6 +434,36 @@ def test_a_product_loses_the_cards_that_are_none(tmp_path, make_image):
     assert 'BIASSUB' not in made
     assert 'NOTHERE' not in made
     assert made['OBJECT'] == 'M 2'
+
+
+class TestCuts:
+    """Cards that a cut moves."""
+
+    @pytest.mark.parametrize('cards', [
+        {'CTYPE1': 'RA---TAN', 'CTYPE2': 'DEC--TAN', 'CRVAL1': 150.0, 'CRVAL2': 2.0, 'CDELT1': -1e-3, 'CDELT2': 1e-3},
+        {'CTYPE1': 'RA---TAN', 'CTYPE2': 'DEC--TAN', 'CRVAL1': 150.0, 'CRVAL2': 2.0, 'CRPIX2': 3.0, 'CD1_1': -1e-3,
+         'CD1_2': 1e-4, 'CD2_1': 1e-4, 'CD2_2': 1e-3},
+        {'CTYPE1': 'WAVE', 'CUNIT1': 'nm', 'CRVAL1': 400.0, 'CDELT1': 0.5},
+    ])  # fmt: skip
+    def test_a_missing_reference_pixel_is_0(self, cards):
+        raw = fits.Header([('NAXIS', 2), ('NAXIS1', 40), ('NAXIS2', 30), *cards.items()])
+        cut = raw.copy()
+        headers.cut_to(cut, (slice(7, 20), slice(11, 30)))
+        assert cut['CRPIX1'] == -11
+        axes = 2 if 'CTYPE2' in cards else 1
+        places = [WCS(header).all_pix2world(x, y, 0)[:axes] for header, x, y in ((cut, 2, 5), (raw, 13, 12))]
+        np.testing.assert_allclose(*places, rtol=1e-12)
+
+    def test_nothing_is_written_where_nothing_moves(self):
+        header = fits.Header({'CRVAL1': 5.0, 'CRVAL2A': 6.0, 'EXPTIME': 3.0})
+        headers.cut_to(header, (slice(7, 20), slice(0, 30)))
+        assert dict(header) == {'CRVAL1': 5.0, 'CRVAL2A': 6.0, 'EXPTIME': 3.0, 'CRPIX2A': -7.0, 'LTV2': -7.0}
+
+    def test_the_corner_on_a_plate_moves(self):
+        header = fits.Header({'CNPIX1': 1200, 'CNPIX2': 3400.5, 'AMDX1': 67.1, 'PPO3': 1.0})
+        headers.cut_to(header, (slice(7, 20), slice(11, 30)))
+        assert (header['CNPIX1'], header['CNPIX2'], header['AMDX1'], header['PPO3']) == (1211, 3407.5, 67.1, 1.0)
+        assert isinstance(header['CNPIX1'], int)
 
 
 class TestMeanStarts:

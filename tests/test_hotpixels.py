@@ -88,20 +88,20 @@ def lines_of(seed=8, shape=(130, 150), n=6):
     return darkcurrent.fit_pixels(darks, list(times), ceilings=[65535] * n)
 
 
-def test_bad_pixels_are_found_and_counted_once():
+def test_bad_pixels_are_found_and_counted():
     found = hotpixels.find_bad(lines_of(), 6, 6, 300)
-    assert np.argwhere(found.hot).tolist() == [[20, 30], [90, 40]]
-    assert np.argwhere(found.unfit).tolist() == [[60, 70]]
-    assert np.argwhere(found.missing).tolist() == [[10, 140]]
-    assert np.argwhere(found.saturated).tolist() == [[77, 88]]
-    assert found.counts() == {'saturated': 1, 'missing': 1, 'unfit': 1, 'hot': 2}
+    assert np.argwhere(found.of('hot')).tolist() == [[20, 30], [90, 40]]
+    assert np.argwhere(found.of('unfit')).tolist() == [[60, 70]]
+    assert np.argwhere(found.of('missing')).tolist() == [[10, 140], [77, 88]]
+    assert np.argwhere(found.of('saturated')).tolist() == [[77, 88]]
+    assert found.counts() == {'saturated': 1, 'missing': 2, 'unfit': 1, 'hot': 2}
     assert found.mask.dtype == np.uint8
     assert found.mask.sum() == 5
 
 
 def test_an_infinite_limit_finds_none():
     found = hotpixels.find_bad(lines_of(), np.inf, np.inf, 300)
-    assert found.counts() == {'saturated': 1, 'missing': 1, 'unfit': 0, 'hot': 0}
+    assert found.counts() == {'saturated': 1, 'missing': 2, 'unfit': 0, 'hot': 0}
 
 
 def test_data_without_noise_have_no_odd_pixels():
@@ -119,7 +119,7 @@ def test_nothing_good_is_nothing_to_compare_with():
     empty = np.full((3, 5), np.nan)
     lines = PixelLines(empty, empty, empty, np.zeros((3, 5), 'i2'), np.zeros((3, 5), bool))
     found = hotpixels.find_bad(lines, 5, 5, 60)
-    assert found.missing.all()
+    assert found.of('missing').all()
     assert found.counts()['hot'] == found.counts()['unfit'] == 0
 
 
@@ -171,3 +171,22 @@ def test_standing_out_without_spread_takes_the_plain_sigma():
     values[4, 5], values[7, 1] = 40, np.nan
     found = hotpixels.standing_out(values, np.isfinite(values), 5)
     assert np.argwhere(found).tolist() == [[4, 5]]
+
+
+@pytest.mark.parametrize('dtype', ['f4', 'f8'])
+@given(seed=st.integers(0, 2**32), sizes=st.lists(st.integers(0, 9), min_size=1, max_size=6))
+def test_a_median_of_pieces_is_numpy_s(dtype, seed, sizes):
+    rng = np.random.default_rng(seed)
+    pieces = [(rng.normal(0, 1, size) * 10.0 ** rng.integers(-30, 30, size)).astype(dtype) for size in sizes]
+    pieces = [np.where(rng.random(len(piece)) < 0.3, 0, piece).astype(dtype) for piece in pieces]
+    found, values = hotpixels.median_of(lambda: iter(pieces)), np.concatenate(pieces)
+    np.testing.assert_equal(found, np.median(values.astype('f8')) if values.size else np.nan)
+
+
+def test_single_precision_finds_the_same_pixels():
+    lines = lines_of()
+    single = PixelLines.empty(lines.rate.shape, 'f4')
+    single.take(0, len(lines.rate), lines)
+    np.testing.assert_array_equal(
+        hotpixels.find_bad(single, 6, 6, 300).reasons, hotpixels.find_bad(lines, 6, 6, 300).reasons
+    )

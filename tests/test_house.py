@@ -16,19 +16,11 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / 'fitsutils'
 MODULES = sorted(PACKAGE.rglob('*.py'))
 COMMANDS = sorted(path.stem for path in (PACKAGE / 'commands').glob('*.py') if path.stem != '__init__')
-FLOORS = ('commands', 'files', 'pixels', 'plots')
+FLOORS = ('commands', 'files', 'pixels', 'plots', 'steps')
 # Which parts of the package a floor may import besides itself.
 ALLOWED = {
-    'commands': {'cli', 'errors', 'files', 'pixels', 'plots'}
-    | {'stacking', 'darks', 'darkrates', 'frames', 'operations', 'responses', 'selection', 'trims'},
-    'stacking': {'cli', 'errors', 'files', 'pixels'},
-    'darks': {'errors', 'files', 'pixels'},
-    'operations': {'errors', 'files', 'pixels'},
-    'responses': {'errors', 'files', 'pixels'},
-    'trims': {'errors', 'files', 'pixels'},
-    'selection': {'errors', 'files', 'pixels'},
-    'frames': {'errors', 'files', 'selection'},
-    'darkrates': {'cli', 'darks', 'errors', 'files', 'pixels'},
+    'commands': {'cli', 'errors', 'files', 'pixels', 'plots', 'steps'},
+    'steps': {'cli', 'errors', 'files', 'pixels'},
     'files': {'errors'},
     'pixels': set(),
     'plots': set(),
@@ -40,15 +32,8 @@ FOREIGN = {
     'pixels': {'numpy', 'scipy'},
     'plots': {'numpy', 'matplotlib', 'mpl_toolkits', 'PIL', 'astropy.visualization'},
     'files': {'numpy', 'astropy', 'dateutil'},
+    'steps': {'numpy'},
     'commands': set(),
-    'stacking': {'numpy'},
-    'darks': {'numpy'},
-    'operations': {'numpy'},
-    'responses': {'numpy'},
-    'trims': {'numpy'},
-    'selection': set(),
-    'frames': set(),
-    'darkrates': {'numpy'},
     'cli': set(),
     'errors': set(),
     '__init__': set(),

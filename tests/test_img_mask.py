@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from fitsutils.commands import combine_fits, fit_dark, flat_response, img_mask, img_stats, sub_dark
+from fitsutils.commands import combine_fits, fit_dark, flat_response, img_arith, img_mask, img_stats, sub_dark
 from fitsutils.pixels import badpixels, growing, hotpixels, illumination
 
 NY, NX = 41, 53
@@ -441,6 +441,20 @@ class TestUse:
         words = ['flat.fits', 'b.fits', '-m', 'max', '-n', 'mean', '-o', 'c.fits', '--norm-mask', mask[0]]
         assert combine_fits.main(words) == 0
         np.testing.assert_allclose(fits.getdata('c.fits')[~mask[1]], scene()[~mask[1]], rtol=1e-6)
+
+    def test_arithmetic(self, mask, make_image):
+        make_image('b.fits', scene() / 2)
+        words = ['flat.fits', 'b.fits', '/', 'b.fits', '--mask', mask[0], '--prefix', 'd_']
+        assert img_arith.main(words) == 0
+        for name, value in (('d_flat.fits', 2), ('d_b.fits', 1)):
+            found = fits.getdata(name)
+            np.testing.assert_array_equal(np.isnan(found), mask[1])
+            np.testing.assert_array_equal(found[~mask[1]], value)
+            assert f'mask {mask[0]}' in str(fits.getheader(name)['HISTORY'])
+
+    def test_a_mask_goes_through_arithmetic_itself(self, mask):
+        assert img_arith.main([mask[0], 'x', '-1', '-o', 'negative.fits']) == 0
+        np.testing.assert_array_equal(fits.getdata('negative.fits'), -1.0 * mask[1])
 
     def test_darks(self, mask, make_image):
         for time in (10, 20):

@@ -79,9 +79,9 @@ class TestRegions:
             'FileName': f'a.fits{shown}', 'num': str(image[part].size), 'sum': str(image[part].sum()),
         }  # fmt: skip
 
-    def test_of_the_name_wins(self, capsys, image):
-        (row,) = rows(capsys, 'a.fits[2:3,4:6]', '-b', '0', '9', '0', '9', '-s', 'sum')
-        assert row == {'FileName': 'a.fits[2:3,4:6]', 'sum': str(image[3:6, 1:3].sum())}
+    def test_lies_within_the_part_of_the_name(self, capsys, image):
+        (row,) = rows(capsys, 'a.fits[2:3,4:6]', '-b', '0', '2', '1', '3', '-s', 'sum')
+        assert row == {'FileName': 'a.fits[2:3,5:6]', 'sum': str(image[4:6, 1:3].sum())}
 
     def test_of_a_cube(self, capsys, make_image):
         cube = np.random.default_rng(3).normal(50, 3, (4, 6, 9)).astype('f4')

@@ -144,6 +144,27 @@ class TestLevels:
         run('drift.fits', *AMPS, '-q', '--fit', 'poly:1', '-o', 'out2.fits')
         assert capsys.readouterr().err == ''
 
+    def test_what_was_clipped_is_no_drift(self, night, make_image, capsys):
+        raw = night['b.0001.fits'].copy()
+        raw[4, 33] = 60000
+        make_image('cosmic.fits', raw)
+        run('cosmic.fits', *AMPS, '--clip', '3', '-q', '-o', 'out.fits')
+        assert capsys.readouterr().err == ''
+
+    @pytest.mark.parametrize(('dtype', 'full'), [('u2', 65535), ('i2', 32767), ('f4', 4095)])
+    @pytest.mark.parametrize('fit', ['level', 'row', 'poly:1'])
+    def test_a_saturated_overscan_is_told(self, night, make_image, capsys, dtype, full, fit):
+        raw = np.full((NY, NX), full, dtype)
+        raw[:, OVER_LEFT] -= np.arange(6, dtype=dtype)
+        make_image('full.fits', raw)
+        run('full.fits', *AMPS, '--fit', fit, '-q', '-o', 'out.fits')
+        said = f'img_trim: out.fits: all pixels of an overscan are {full}, and none of the image lies above: it is sat'
+        assert capsys.readouterr().err.startswith(said)
+        raw[:, OVER_RIGHT], raw[3, 3] = full - 9, full - 8  # of no noise, but not at the top
+        make_image('quiet.fits', raw)
+        run('quiet.fits', *AMPS, '--fit', fit, '-q', '-o', 'out2.fits')
+        assert capsys.readouterr().err == ''
+
     def test_verbose_tells_the_levels(self, night, capsys):
         run('b.0001.fits', *AMPS, '-v', '-o', 'out.fits')
         err = capsys.readouterr().err
@@ -169,8 +190,8 @@ class TestSections:
         np.testing.assert_array_equal(pixels_of('trim.fits'), raw[20:2032, 60:2100] - level)
 
     def test_options_replace_the_header_s(self, one, pixels_of):
-        run('one.fits', '--overscan', '[40:44,*]', '--trim', '[*,5:6]', '-o', 'out.fits')
-        np.testing.assert_array_equal(pixels_of('out.fits'), one[4:6] - np.median(one[:, 39:]))
+        run('one.fits', '--overscan', '[40:44,*]', '--trim', '[1:39,5:6]', '-o', 'out.fits')
+        np.testing.assert_array_equal(pixels_of('out.fits'), one[4:6, :39] - np.median(one[:, 39:]))
 
     def test_a_part_behind_the_name(self, one, pixels_of):
         run('one.fits[5:10,*]', '-o', 'out.fits')
@@ -317,6 +338,41 @@ class TestElectrons:
         for part, noise in zip((LEFT, RIGHT), noises, strict=True):
             np.testing.assert_allclose(sigma[:, part], np.sqrt(np.maximum(pixels[:, part], 0) + noise**2), rtol=1e-6)
 
+    def test_a_row_that_the_curve_clips_is_no_noise(self, night, make_image):
+        raw = night['b.0001.fits'].copy()
+        raw[7, OVER_LEFT] = 60000
+        make_image('row.fits', raw)
+        words = ['--fit', 'poly:1', '--clip', '4', '--gain', '1', '--rdnoise', 'overscan', '--uncertainty']
+        run('row.fits', *AMPS, *words, '-o', 'out.fits')
+        header = fits.getheader('out.fits')
+        assert header['OSSIG1'] == pytest.approx(2.8, abs=0.3)
+        assert header['OSREJ1'] == 6
+        assert fits.getdata('out.fits', 'UNCERT').min() < 25
+
+    @pytest.mark.parametrize(('overscan', 'fit'), [('[33,*]', 'row'), ('[33,5]', 'level'), ('[33,1:4]', 'poly:3')])
+    def test_an_overscan_too_small_to_scatter(self, night, capsys, overscan, fit):
+        words = ['b.0001.fits', '--overscan', overscan, '--trim', '[1:16,1:4]', '--fit', fit]
+        noise = ['--gain', '2', '--rdnoise', 'overscan', '--uncertainty', '-o', 'out.fits']
+        assert 'has too few good pixels to scatter, and --rdnoise overscan is' in refused(capsys, *words, *noise)
+        assert 'too few good pixels' in refused(capsys, *words, *noise, '--dry-run')
+        run(*words, '-o', 'out.fits')
+        header = fits.getheader('out.fits')
+        assert 'OSLEV1' in header
+        assert 'OSSIG1' not in header
+        assert 'scatter' not in str(header['HISTORY'])
+
+    def test_an_overscan_with_too_few_good_pixels_to_scatter_fails_alone(self, night, make_image, capsys):
+        raw = night['b.0001.fits'].astype('f4')
+        raw[:, 34:38] = np.nan
+        make_image('few.fits', raw)
+        words = [*AMPS, '--fit', 'row', '--gain', '2', '--rdnoise', 'overscan', '--uncertainty', '--prefix', 't_']
+        raw[:, 33] = np.nan
+        make_image('fewer.fits', raw)
+        run('few.fits', 'fewer.fits', *words, status=1)
+        out, err = capsys.readouterr()
+        assert out == 't_few.fits\n'
+        assert err.startswith('img_trim: fewer.fits: --amp: the overscan [33:38,1:30] has too few good pixels')
+
     def test_ccddata_takes_it(self, night):
         raw = night['b.0001.fits'].astype('f4')
         raw[3, 4] = np.nan
@@ -334,6 +390,80 @@ class TestElectrons:
         assert combine_fits.main(['t_b.*.fits', '-m', 'mean', '-w', 'ivar', '-o', 'out.fits']) == 0
         assert fits.getheader('out.fits')['CMBWGT'] == 'ivar'
         assert img_arith.main(['t_b.0001.fits', '/', '2', '-o', 'half.fits']) == 0
+
+
+class TestSaturation:
+    @pytest.mark.parametrize('fit', ['level', 'row', 'spline:3'])
+    @pytest.mark.parametrize('gain', [None, '0.6,0.7', '2'])
+    def test_full_pixels_are_those_at_the_limit_and_above(self, night, make_image, pixels_of, fit, gain):
+        raw = night['b.0001.fits'].copy()
+        full = np.random.default_rng(3).random(raw.shape) < 0.1
+        full[:, 32:] = False
+        raw[full] = 60000
+        make_image('full.fits', raw, SATURATE=60000)
+        words = [] if gain is None else ['--gain', gain]
+        run('full.fits', *AMPS, '--fit', fit, *words, '-o', 'out.fits')
+        found, limit = pixels_of('out.fits'), fits.getheader('out.fits')['SATURATE']
+        np.testing.assert_array_equal(found >= limit, full[:, :32])
+        assert found[full[:, :32]].min() == limit or fit == 'spline:3'
+
+    def test_a_cut_in_electrons(self, night, make_image):
+        make_image('full.fits', night['b.0001.fits'], SATURATE=60000)
+        run('full.fits', '--section', '[1:5,*]', '--gain', '1.5', '-o', 'out.fits')
+        assert fits.getheader('out.fits')['SATURATE'] == 90000
+        run('full.fits', '--section', '[1:5,*]', '-o', 'cut.fits')
+        assert fits.getheader('cut.fits')['SATURATE'] == 60000
+
+
+class TestBaggage:
+    """Uncertainties and masks that images bring along."""
+
+    @pytest.fixture
+    def laden(self, night):
+        rng = np.random.default_rng(11)
+        raw, sigma = night['b.0001.fits'].astype('f4'), rng.uniform(1, 3, (NY, NX)).astype('f4')
+        bad = rng.random((NY, NX)) < 0.2
+        hdus = [fits.PrimaryHDU(raw), fits.ImageHDU(sigma, name='UNCERT'), fits.ImageHDU(bad.astype('u1'), name='MASK')]
+        fits.HDUList(hdus).writeto('laden.fits')
+        return sigma, bad
+
+    @pytest.mark.parametrize('turn', [[], ['--flip', 'x', '--rotate', '90']])
+    def test_they_are_joined_scaled_and_turned(self, laden, turn):
+        run('laden.fits', *AMPS[:3], '[18:32,*]:[39:44,*]', '--trim', '[2:32,3:20]', '--gain', '2,3', *turn,
+            '-o', 'out.fits')  # fmt: skip
+        sigma, bad = (np.delete(each[2:20, 1:32], 15, axis=1) for each in laden)
+        sigma = sigma.astype('f8') * np.where(np.arange(30) < 15, 2, 3)
+        if turn:
+            sigma, bad = (np.rot90(each[:, ::-1], -1) for each in (sigma, bad))
+        with fits.open('out.fits') as hdus:
+            assert [hdu.name for hdu in hdus] == ['PRIMARY', 'UNCERT', 'MASK']
+            np.testing.assert_allclose(hdus['UNCERT'].data, sigma, rtol=1e-6)
+            np.testing.assert_array_equal(hdus['MASK'].data != 0, bad)
+            assert hdus['UNCERT'].header['BUNIT'] == 'electron'
+
+    def test_a_part_takes_its_own(self, laden):
+        run('laden.fits[3:40,2:29]', '--section', '[5:20,*]', '-o', 'out.fits')
+        with fits.open('out.fits') as hdus:
+            np.testing.assert_array_equal(hdus['UNCERT'].data, laden[0][1:29, 6:22])
+            np.testing.assert_array_equal(hdus['MASK'].data, laden[1][1:29, 6:22])
+            assert hdus['UNCERT'].header['BUNIT'] == 'adu'
+
+    def test_planes_share_one_of_a_plane(self, laden):
+        with fits.open('laden.fits') as hdus:
+            hdus[0].data = np.stack([hdus[0].data, hdus[0].data + 5])
+            hdus.writeto('cube.fits')
+        run('cube.fits', *AMPS, '-o', 'out.fits')
+        with fits.open('out.fits') as hdus:
+            for plane in range(2):
+                np.testing.assert_array_equal(hdus['UNCERT'].data[plane], laden[0][:, :32])
+                np.testing.assert_array_equal(hdus['MASK'].data[plane], laden[1][:, :32])
+
+    def test_a_new_uncertainty_replaces_it(self, laden, capsys):
+        run('laden.fits', *AMPS, '--gain', '2', '--rdnoise', '5', '--uncertainty', '-q', '-o', 'out.fits')
+        assert 'laden.fits: --uncertainty replaces the uncertainty that it brings along' in capsys.readouterr().err
+        with fits.open('out.fits') as hdus:
+            np.testing.assert_allclose(hdus['UNCERT'].data, np.sqrt(np.maximum(hdus[0].data, 0) + 25), rtol=1e-6)
+            np.testing.assert_array_equal(hdus['MASK'].data, laden[1][:, :32])
 
 
 class TestFiles:
@@ -473,6 +603,18 @@ class TestRefusals:
             ({'BIASSEC': 'UNKNOWN', 'TRIMSEC': '[1:32,1:30]'}, "bad.fits: BIASSEC = 'UNKNOWN' is not a section"),
             ({'BIASSEC': '[33:45,1:30]', 'TRIMSEC': '[1:32,1:30]'}, "bad.fits: BIASSEC = '[33:45,1:30]': region"),
             (
+                {'BIASSEC': '[1:44,1:30]', 'DATASEC': '[1:44,1:30]'},
+                'bad.fits: the overscan [1:44,1:30] (BIASSEC) and the pixels [1:44,1:30] (DATASEC) overlap',
+            ),
+            (
+                {'BIASSEC': '[32:44,1:30]', 'TRIMSEC': '[1:32,1:30]'},
+                'bad.fits: the overscan [32:44,1:30] (BIASSEC) and the pixels [1:32,1:30] (TRIMSEC) overlap',
+            ),
+            (
+                {'BSEC1': '[33:36,*]', 'DSEC1': '[1:16,*]', 'BSEC2': '[16:38,*]', 'DSEC2': '[17:32,*]'},
+                'bad.fits: the overscan [16:38,1:30] (BSEC2) and the pixels [1:16,1:30] (DSEC1) overlap',
+            ),
+            (
                 {'OSFIT': 'level', 'BIASSEC': '[33:44,1:30]', 'TRIMSEC': '[1:32,1:30]'},
                 'bad.fits: it is trimmed already',
             ),
@@ -482,6 +624,14 @@ class TestRefusals:
         make_image('bad.fits', night['b.0001.fits'], **cards)
         make_image('good.fits', night['b.0001.fits'], BIASSEC='[33:44,1:30]', TRIMSEC='[1:32,1:30]')
         assert match in refused(capsys, 'good.fits', 'bad.fits', '--prefix', 't_')
+
+    def test_options_that_overlap(self, one, capsys):
+        words = ['one.fits', '-o', 'out.fits']
+        overlap = refused(capsys, *words, '--overscan', '[30:44,*]', '--trim', '[1:30,*]')
+        assert 'the overscan [30:44,1:30] (--overscan) and the pixels [1:30,1:30] (--trim) overlap' in overlap
+        assert '(--amp) overlap' in refused(capsys, *words, '--amp', '[1:32,*]:[32:44,*]')
+        assert '(TRIMSEC) overlap' in refused(capsys, *words, '--overscan', '[32:44,*]')
+        run('one.fits[1:31,*]', '--overscan', '[32:44,*]', '-o', 'out.fits')  # what is kept is what matters
 
     def test_twice(self, one, capsys, pixels_of):
         run('one.fits', '-q', '-o', 'out.fits')

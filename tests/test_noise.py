@@ -22,9 +22,3 @@ def test_each_amplifier_has_its_read_noise():
     found = noise.of_amplifiers(np.full((3, 4, 5), 16.0), places, [3.0, 0.0])
     assert (found[..., :2] == 5).all()
     assert (found[..., 2:] == 4).all()
-
-
-def test_missing():
-    found = noise.missing(np.array([[1.0, np.nan], [np.nan, 0.0]]))
-    assert found.dtype == np.uint8
-    assert found.tolist() == [[0, 1], [1, 0]]

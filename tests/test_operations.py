@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from fitsutils import operations
 from fitsutils.errors import Failure, FileWarning
 from fitsutils.files import reader
 from fitsutils.files.inputs import Reference
 from fitsutils.files.pairs import Pair
+from fitsutils.steps import operations
 
 NY, NX = 4, 6
 

@@ -189,9 +189,33 @@ class TestLines:
         assert found.values == pytest.approx(values[1:18], rel=1e-12)
         assert found.level == pytest.approx(statistics.fmean(values[1:18]), rel=1e-12)
         away = [value - centre for line, centre in zip(kept, values, strict=True) for value in line]
-        assert found.scatter == pytest.approx(math.sqrt(sum(each**2 for each in away) / (len(away) - 1)), rel=1e-9)
+        freedom = len(away) - len(kept)  # each line's value takes one
+        assert found.scatter == pytest.approx(math.sqrt(sum(each**2 for each in away) / freedom), rel=1e-9)
         assert found.used == len(away)
         assert found.rejected == np.isfinite(lines).sum() - len(away)
+
+    @pytest.mark.parametrize('width', [2, 3, 10])
+    @pytest.mark.parametrize('fit', [Fit('row', stat='mean'), Fit('poly', 3, 'mean'), Fit('spline', 9, 'mean')])
+    def test_the_scatter_is_the_noise_however_narrow_the_overscan(self, width, fit):
+        image = np.random.default_rng(8).normal(1000, 5, (4000, 7 + width))
+        strip = strip_beside(window(0, 4000, 0, 7), window(0, 4000, 7, 7 + width), fit)
+        assert measure(image, strip, fit).scatter == pytest.approx(5, rel=0.03)
+
+    def test_one_pixel_a_line_has_no_scatter(self):
+        fit = Fit('row')
+        found = measure(frame(5), strip_beside(DATA, window(0, NY, NX, NX + 1), fit), fit)
+        assert math.isnan(found.scatter)
+        assert found.used == NY
+
+    @pytest.mark.parametrize('fit', [Fit('poly', 1, clip=3), Fit('spline', 2, 'mean', clip=3)])
+    def test_a_line_that_the_curve_clips_is_left_out_and_rejected(self, fit):
+        image = frame(9, 'f8')
+        clean = measure(image, strip_beside(DATA, BIAS, fit), fit)
+        image[11, NX:] += 30000
+        found = measure(image, strip_beside(DATA, BIAS, fit), fit)
+        assert found.rejected >= WIDE
+        assert found.used + found.rejected == NY * WIDE
+        assert found.scatter == pytest.approx(clean.scatter, rel=0.1)
 
     def test_a_line_without_a_pixel_has_no_value(self):
         image = frame(6, 'f4')

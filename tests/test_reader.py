@@ -190,10 +190,12 @@ class TestHdus:
         with pytest.raises(Failure, match='no HDU holds an image'):
             opened(tmp_path / 'n.fits')
 
-    def test_reference_wins_over_option(self, path):
-        image = reader.open_image(Reference(path, 4, parse_section('[2:3,1:5]')), 2, parse_section('[1:1,1:1]'))
-        assert (image.index, image.shape) == (4, (5, 2))
-        assert image.part() == f'{path}[4][2:3,1:5]'
+    def test_a_reference_s_hdu_wins_and_a_part_lies_within_its_own(self, path):
+        image = reader.open_image(Reference(path, 4, parse_section('[2:3,1:5]')), 2, parse_section('[2,3:4]'))
+        assert (image.index, image.shape) == (4, (2, 1))
+        assert image.part() == f'{path}[4][3:3,3:4]'
+        with pytest.raises(Failure, match=r'region \[3:3,1:1\] goes beyond'):
+            reader.open_image(Reference(path, 4, parse_section('[2:3,1:5]')), None, parse_section('[3,1]'))
         assert image.name == 'm.fits[4][2:3,1:5]'
 
     def test_random_groups_are_no_image(self, tmp_path):

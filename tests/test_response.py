@@ -69,6 +69,32 @@ class TestProfile:
         with pytest.raises(ValueError, match='no light'):
             slit_profile(flat)
 
+    def test_noise_has_no_light(self):
+        for seed in range(9):
+            noise = np.random.default_rng(seed).normal(0.1, 3, (80, 400))
+            with pytest.raises(ValueError, match='there is no light'):
+                slit_profile(noise)
+
+    @pytest.mark.parametrize('lit', [1, 2, 3, 4])
+    @pytest.mark.parametrize('first', [0, 30, 76])
+    def test_a_slit_of_a_row_or_two(self, first, lit):
+        """A median over five rows takes it away: half of the brightest that is left is half of the noise."""
+        flat = np.random.default_rng(first + lit).normal(0, 3, (80, 400))
+        flat[first : first + lit] += 20000 * lamp(400)
+        found = flat_response(flat, Fit())
+        np.testing.assert_array_equal(np.flatnonzero(found.lit.any(axis=1)), np.arange(first, first + lit))
+        np.testing.assert_allclose(found.flat[found.lit], 1, atol=0.02)
+        assert not found.bad[found.lit].any()
+
+    def test_a_row_or_two_beside_faint_light_must_be_given(self):
+        flat = np.random.default_rng(1).normal(20, 3, (80, 400))
+        flat[40:42] += 20000
+        with pytest.raises(ValueError, match=r'row 4[12] is \d+ times as bright .* given by its rows'):
+            flat_response(flat, Fit())
+        found = flat_response(flat, Fit(), lit=slice(40, 42))
+        np.testing.assert_allclose(found.profile[40:42], 1, atol=0.01)
+        np.testing.assert_allclose(found.flat[40:42], 1, atol=0.01)
+
     def test_given_rows(self):
         rows = lit_rows(np.array([0.1, 0.2, 1.0, np.nan, 0.0]), slice(1, 4))
         assert rows.tolist() == [False, True, True, True, False]
@@ -302,6 +328,37 @@ class TestFlat:
         assert (found.flat[:, :30] == 1).all()
         assert found.lit_bounds[0] == (30, N)
         assert np.isnan(found.lamp.curve[:30]).all()
+
+    @every_fit
+    @pytest.mark.parametrize('ends', [[0], [N - 1], [0, N - 1]])
+    def test_end_columns_with_little_light_get_their_response(self, fit, ends):
+        flat = 9000 * slit()[:, None] * lamp(steep=1)
+        whole = flat_response(flat, fit)
+        flat[:, ends] *= 0.1
+        found = flat_response(flat, fit)
+        rows = found.lit.any(axis=1)
+        assert found.lit[rows].all()
+        assert not found.lamp.used[ends].any()
+        wanted = np.where(np.isin(np.arange(N), ends), 0.1, 1) * whole.flat[rows]
+        np.testing.assert_allclose(found.flat[rows], wanted, rtol=0.02)
+        assert found.bad[np.ix_(rows, ends)].all()
+
+    def test_an_end_with_a_glimmer_is_not_lit(self):
+        flat = 9000 * slit()[:, None] * lamp()
+        flat[:, 0] *= 0.01
+        found = flat_response(flat, FITS[0])
+        assert found.lit_bounds[0] == (1, N)
+
+    def test_behind_a_tilted_edge_pixels_are_bad(self):
+        """A row that is lit along nine tenths of it: where it is not, the median around does not tell."""
+        flat, _ = scene()
+        edge = int(np.flatnonzero(slit() >= 0.8)[0])
+        flat[: edge + 1, 370:] = 0.05 * 9000 * lamp()[370:]
+        found = flat_response(flat, FITS[0])
+        assert found.lit[edge].all()
+        assert found.bad[edge, 370:].all()
+        assert not found.bad[edge, :370].any()
+        assert 20 < found.nfaint <= found.bad[found.lit].sum()
 
     def test_lit_bounds(self):
         found = flat_response(scene()[0], FITS[0], lit=slice(9, 21))

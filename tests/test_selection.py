@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from fitsutils import selection
 from fitsutils.errors import Failure, FileWarning, UsageError
 from fitsutils.files import where
 from fitsutils.files.inputs import Reference
+from fitsutils.steps import selection
 
 
 @pytest.fixture(autouse=True)

@@ -78,6 +78,14 @@ def test_factors(night, pixels_of, capsys, words, factors):
     assert 'DARKOFF' not in fits.getheader('out.2.fit')
 
 
+def test_darks_add_up(night, make_image, capsys):
+    for time in (7, 30, 90):
+        make_image(f'd{time}.fit', np.full((NY, NX), time / 2), EXPTIME=float(time), BIASSUB='b')
+    run('sci.?.fit', '--dark', 'd7.fit', '--dark', 'd30.fit,d90.fit', '--dark', 'dar?.fit', '-o', 'out')
+    found = [fits.getheader(f'out.{number}.fit')['DARKSUB'] for number in (1, 2, 3)]
+    assert found == ['d30.fit', 'dark.fit', 'd7.fit']
+
+
 def test_the_bias_is_taken_out_of_the_dark(night, make_image, pixels_of):
     bias = np.random.default_rng(4).normal(1000, 5, (NY, NX)).astype('f4')
     make_image('bias.fit', bias)
@@ -279,8 +287,27 @@ class TestBias:
         assert 'dark.fit: its median is' in err
         assert 'and the line has 1024 counts at 60 s' in err
 
+    def test_of_a_file_with_several_darks_each_is_looked_at(self, raw, capsys):
+        hdus = [fits.PrimaryHDU()]
+        quiet = fits.getdata('dark.fit') - 24
+        for name, time, pixels in (('D1', 30.0, quiet), ('D2', 60.0, fits.getdata('raw0.fit'))):
+            hdus.append(fits.ImageHDU(pixels, name=name))
+            hdus[-1].header['EXPTIME'] = time
+        fits.HDUList(hdus).writeto('both.fits')
+        darks = ['--dark', 'both.fits[D1]', '--dark', 'both.fits[D2]']
+        run('sci.1.fit', *darks, '-o', 'good.fit')
+        capsys.readouterr()
+        err = refused(capsys, 'sci.1.fit', 'sci.3.fit', *darks, '--prefix', 'x_')
+        assert 'both.fits: it still holds its bias' in err
+
 
 class TestRefusals:
+    @pytest.mark.parametrize('name', ['dark.fit', 'link.fit'])
+    def test_an_image_from_itself(self, night, capsys, name):
+        os.symlink('dark.fit', 'link.fit')
+        err = refused(capsys, 'sci.1.fit', name, '--dark', 'dark.fit', '--prefix', 'o_')
+        assert f'sub_dark: {name}: it is the dark itself: nothing would be left of it' in err
+
     def test_two_darks_of_one_time(self, night, capsys):
         shutil.copyfile('dark.fit', 'dark2.fit')
         err = refused(capsys, 'sci.1.fit', '--dark', 'dark*.fit', '-o', 'out.fit')

@@ -168,5 +168,12 @@ class TestCards:
         }  # fmt: skip
         header = fits.Header({'GAIN': 120, 'DATAMAX': 5, 'DATAMIN': 1})
         trimming.to_electrons(header, [1.5], ['1.5'], [''])
-        trimming.drop_limits(header)
+        trimming.move_limits(header, [(0.0, 1.5)], [''], np.dtype('f4'))
         assert dict(header) == {'GAIN': 120, 'BUNIT': 'electron', 'OSGAIN1': 1.5}
+
+    def test_limits_follow_the_pixels(self):
+        cards = {'SATURATE': 60000, 'MAXLIN': 50000.0, 'SATURATA': 61000, 'SATURATB': 62000, 'SATLEVEL': 900}
+        header = fits.Header({**cards, 'SATURAT': 'none', 'DATAMAX': 3})
+        trimming.move_limits(header, [(1000.1, 1.5), (900.0, 2.0)], ['A', 'B'], np.dtype('f4'))
+        wanted = {'SATURATE': 58999.9 * 1.5, 'MAXLIN': 48999.9 * 1.5, 'SATURATA': 59999.9 * 1.5, 'SATURATB': 122200.0}
+        assert dict(header) == {**{key: float(np.float32(number)) for key, number in wanted.items()}, 'SATURAT': 'none'}

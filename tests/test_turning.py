@@ -164,6 +164,16 @@ def test_a_header_without_coordinates_gets_physical_ones_only():
     assert (header['LTV1'], header['LTM1_1']) == (NX + 1, -1)
 
 
+def test_a_plate_solution_does_not_turn_and_goes():
+    plate = {'CNPIX1': 12, 'CNPIX2': 7, 'AMDX1': 67.1, 'AMDX20': 0.0, 'AMDY13': 1e-5, 'PPO3': 1.0, 'PLTRAH': 5,
+             'PLTDECSN': '+', 'PLTDECD': 2}  # fmt: skip
+    header = header_of({**plate, 'PLTLABEL': 'E1453'})
+    with pytest.warns(FileWarning, match=r'a.fits: the plate solution in its header \(CNPIX1, AMDX1'):
+        turn_header(header, turn_of('x', None), (NX, NY), 'a.fits')
+    assert not set(plate) & set(header)
+    assert 'PLTLABEL' in header
+
+
 def test_a_distortion_that_can_not_follow_is_told():
     with pytest.warns(FileWarning, match=r'a.fits: the table of a distortion'):
         turn_header(header_of({**SYSTEMS['cd'], 'CPDIS1': 'LOOKUP'}), turn_of('x', None), (NX, NY), 'a.fits')

@@ -142,7 +142,7 @@ def combine_fits(args: argparse.Namespace, job: cli.Job) -> None:
         raise UsageError('-o must name the combined image')
     _refuse_contradictions(args)
     checks = files.checks.Checks(args.check)
-    from fitsutils import stacking  # here, because it loads numpy and astropy, for which no usage error waits
+    from fitsutils.steps import stacking  # here, because it loads numpy and astropy, for which no usage error waits
 
     settings = dataclasses.replace(_settings(args), levels=checks.wants_levels)
     cards = [files.header.parse_card(text) for text in args.cards]
@@ -248,7 +248,7 @@ def _measured(args: argparse.Namespace) -> bool:
 
 def _settings(args: argparse.Namespace) -> Any:
     """What the options say about the stack."""
-    from fitsutils import stacking
+    from fitsutils.steps import stacking
 
     maps = {name for name in args.maps if name not in ('mask', 'inputs')}
     maps |= {'count'} if 'mask' in args.maps or args.uncertainty else set()
@@ -286,7 +286,7 @@ def _fraction(args: argparse.Namespace) -> float:
 
 def _check(images: Sequence[Any], settings: Any, args: argparse.Namespace, job: cli.Job, roster: Sequence[Any]) -> Any:
     """Make all refusals that need no pixels; the stack, ready to be combined."""
-    from fitsutils import stacking
+    from fitsutils.steps import stacking
 
     clip = settings.recipe.clip
     dropped = pixels.rejection.dropped_ranks(clip, len(images))
@@ -314,7 +314,7 @@ def _combined(
     stack: Any, settings: Any, args: argparse.Namespace, job: cli.Job, leave_out: Any, roster: Sequence[Any]
 ) -> tuple[Any, Any, list[str]]:
     """The stack that was combined in the end, its result, and which images were not like the others."""
-    from fitsutils import stacking
+    from fitsutils.steps import stacking
 
     unlike: list[str] = []
     while True:
@@ -352,7 +352,7 @@ def _broken(checks: Any, header: Any, stack: Any, settings: Any, result: Any) ->
     """The conditions of --check that do not hold; the header tells of them."""
     if not checks:
         return []
-    from fitsutils import stacking
+    from fitsutils.steps import stacking
 
     found = stacking.statistics(stack, settings, result, checks.statistics)
     levels = [math.nan] * len(stack.images) if result.levels is None else result.levels.tolist()

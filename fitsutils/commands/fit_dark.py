@@ -86,13 +86,14 @@ def _times(text: str) -> tuple[float, ...]:
 def fit_dark(args: argparse.Namespace, job: cli.Job) -> None:
     """Fit counts against exposure time: of a region, or of every pixel."""
     _refuse_contradictions(args)
-    from fitsutils import darks as frames  # here, because it loads numpy, for which no usage error waits
+    from fitsutils.steps import darks as frames  # here, because it loads numpy, for which no usage error waits
 
     region = files.section.chosen(args.bounds, None, args.section)
     hdu = args.hdu and files.inputs.parse_hdu(args.hdu)
     references = files.inputs.expand(args.images, null=args.null)
     mask, bias = files.reader.open_mask(args.mask), frames.open_bias(args.bias, hdu)
     darks = frames.open_darks(references, hdu, region, key=args.key, bias=bias, zero=True)
+    files.stack.refuse_unequal_shapes([dark.image for dark in darks])
     frames.check_darks(darks)
     inputs = [dark.image.path for dark in darks] + [each.path for each in (mask, bias) if each is not None]
     if args.per_pixel:
@@ -172,7 +173,7 @@ def _plot_path(args: argparse.Namespace, inputs: Sequence[str]) -> str | None:
 
 def _fitted(args: argparse.Namespace, job: cli.Job, darks: Sequence[Any], mask: Any) -> tuple[list[Any], Any]:
     """The counts of each dark, and the line through them."""
-    from fitsutils import darks as frames
+    from fitsutils.steps import darks as frames
 
     read, points = files.reader.Reader(args.checksum, args.max_size), []
     with job.progress(len(darks), 'darks') as progress:
@@ -238,7 +239,7 @@ def _scale(
     args: argparse.Namespace, job: cli.Job, darks: Sequence[Any], mask: Any, inputs: list[str], hdu: Any
 ) -> None:
     """Print the factors that take a dark to other exposure times, or write the scaled darks."""
-    from fitsutils import darks as frames
+    from fitsutils.steps import darks as frames
 
     times = list(args.scale_to or ())
     if args.like is not None:
@@ -282,7 +283,7 @@ def _write_scaled(
     args: argparse.Namespace, job: cli.Job, base: Any, data: Any, line: Any,
     tasks: Sequence[tuple[float, float, str]],
 ) -> None:  # fmt: skip
-    from fitsutils import darks as frames
+    from fitsutils.steps import darks as frames
 
     cards = [files.header.parse_card(text) for text in args.cards]
     if tasks:
@@ -299,7 +300,7 @@ def _write_scaled(
 
 def _per_pixel(args: argparse.Namespace, job: cli.Job, darks: Sequence[Any], mask: Any, inputs: Sequence[str]) -> None:
     """Write RATE.fits: rates, offsets and bad pixels."""
-    from fitsutils import darkrates
+    from fitsutils.steps import darkrates
 
     cards = [files.header.parse_card(text) for text in args.cards]
     output = files.naming.one_output(args.output, args.compress)
@@ -309,13 +310,12 @@ def _per_pixel(args: argparse.Namespace, job: cli.Job, darks: Sequence[Any], mas
     settings = darkrates.PerPixel(
         args.saturation, hot[0], hot[-1], args.weights == 'rms', args.key, args.mask, args.bias_free,
         args.jobs or cli.default_jobs(), args.memory or cli.default_memory(), args.max_size, args.checksum,
+        args.dtype or 'float32',
     )  # fmt: skip
     height = darkrates.check_pixels(darks, settings)
     if not args.dry_run:
         rates = darkrates.fit_pixels(darks, mask, height, settings, job.progress)
-        with refusing(f'--dtype {args.dtype}', output):
-            parts = darkrates.rate_parts(darks, rates, settings, cards, args.dtype or 'float32')
-        files.writer.write_fits(output, parts)
+        files.writer.write_fits(output, darkrates.rate_parts(darks, rates, settings, cards))
     job.wrote(output)
     if not args.dry_run:
         _report(job, output, rates)

@@ -8,9 +8,10 @@ points of the spectrum without light (<= 0), or off their neighbours, too.
 
 The output holds the images FLAT (in the primary HDU, so that the file itself
 can be divided by), LIT and BADPIX (0 or 1; a pixel is bad that is missing,
-masked, or further than --bad from the median of the 7 x 7 around it), and the
-table RESPONSE (pixel, from 1; data, the lamp's spectrum; fit; used). An
-extension UNCERT, VAR or IVAR of the flat gives one more, UNCERT.
+masked, further than --bad from the median of the 7 x 7 around it, or lit with a
+response below 0.2, as behind a tilted edge of the slit), and the table RESPONSE
+(pixel, from 1; data, the lamp's spectrum; fit; used). An extension UNCERT, VAR
+or IVAR of the flat gives one more, UNCERT.
 
 Fits, -m, and what -k ORDER is (defaults in brackets):
   poly    a polynomial of this degree (7)
@@ -105,7 +106,7 @@ def flat_response(args: argparse.Namespace, job: cli.Job) -> None:
         raise UsageError('-o or --prefix must name the output')
     if args.method == 'median' and (args.order or 1) % 2 == 0:
         raise UsageError(f'-k {args.order}: the window of a median is odd')
-    from fitsutils import responses  # here, because it loads numpy, for which no usage error waits
+    from fitsutils.steps import responses  # here, because it loads numpy, for which no usage error waits
 
     fit = pixels.response.Fit(args.method, args.order or pixels.response.ORDERS[args.method], args.clip, args.box)
     settings = responses.Settings(
@@ -129,7 +130,7 @@ def flat_response(args: argparse.Namespace, job: cli.Job) -> None:
 
 def _plan(args: argparse.Namespace, settings: Any) -> list[tuple[Any, str | None, str | None]]:
     """What is to be done, its output and its plot, every refusal made."""
-    from fitsutils import responses
+    from fitsutils.steps import responses
 
     hdu = args.hdu and files.inputs.parse_hdu(args.hdu)
     references = files.inputs.expand(args.images, null=args.null)
@@ -162,7 +163,7 @@ def _plot_names(paths: list[str], plot: str | None) -> list[str]:
 def _write(
     task: Any, found: Any, settings: Any, output: str | None, plot: str | None, cards: Sequence[tuple[str, Any]]
 ) -> None:
-    from fitsutils import responses
+    from fitsutils.steps import responses
 
     picture = b'' if plot is None else plots.response.picture(_curves(task, found, settings), plot[-3:].lower())
     if output is not None:
@@ -173,7 +174,7 @@ def _write(
 
 
 def _curves(task: Any, found: Any, settings: Any) -> Any:
-    from fitsutils import responses
+    from fitsutils.steps import responses
 
     lamp = found.lamp
     return plots.response.Curves(
@@ -190,6 +191,8 @@ def _report(name: str, found: Any, job: cli.Job) -> None:
     job.detail(
         f'{name}: {found.lit.any(axis=1).sum()} lit rows, residual rms {lamp.rms:.3g}, {found.bad.sum()} bad pixels'
     )
+    if found.nfaint:
+        job.say(f'{name}: {found.nfaint} pixels at the edges of the lit part have a response below 0.2: in BADPIX')
     if dark := pixels.stats.distribution(lamp.curve).nbad:
         job.say(f'{name}: {dark} of {len(lamp.used)} points at the ends of the spectrum have no light: FLAT is 1 there')
     if lost := pixels.stats.distribution(found.flat).nbad:

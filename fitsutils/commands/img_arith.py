@@ -26,6 +26,7 @@ Examples
   img_arith sci*.fits / key=EXPTIME -o rate/            # counts a second, names kept
   img_arith 'on?.fits' - 'off?.fits' --prefix diff_     # pairwise
   img_match 'sci*.fits' --to 'cal/bias*.fits' --by NAXIS1 --format tsv | img_arith --pairs @- - -o b_/
+  img_arith 'b_sci*.fits' / flat.fits --mask useful.fits --prefix f_
   img_arith cube.fits - bias.fits --section '[101:200,1:50]' -o part.fits
 """
 
@@ -58,6 +59,8 @@ def build_parser() -> cli.Parser:
         metavar='V[,R]',
         help='denominators below V count as R (default: as V)',
     )
+    parser.add_argument('--mask', metavar='FILE|KEY', help='pixels that are not 0 in this image become NaN: '
+                        'one for all, one an image, an extension, or a keyword that names a file')  # fmt: skip
     parser.share('dtype', 'compress', 'set', 'hdu', 'long-null', 'checksum', 'max-size', 'progress')
     return parser
 
@@ -71,14 +74,16 @@ def img_arith(args: argparse.Namespace, job: cli.Job) -> None:
     cards = [files.header.parse_card(text) for text in args.cards]
     region = files.section.chosen(args.bounds, args.cube_bounds, args.section)
     hdu = args.hdu and files.inputs.parse_hdu(args.hdu)
-    from fitsutils import operations  # here, because it loads numpy, for which no usage error waits
+    from fitsutils.steps import operations  # here, because it loads numpy, for which no usage error waits
 
     if args.pairs is None:
         pairs = files.pairs.from_words(image_words, operand_words, null=args.null)
     else:
         pairs = _listed_pairs(args, job)
     files.pairs.refuse_senseless(pairs, operator)
-    tasks = operations.planned(operator, _with_outputs(pairs, args), hdu, region, max_size=args.max_size)
+    tasks = operations.planned(
+        operator, _with_outputs(pairs, args), hdu, region, mask=args.mask, max_size=args.max_size
+    )
     if args.dry_run:
         for task in tasks:
             job.say(f'{task.words} -> {task.output}')

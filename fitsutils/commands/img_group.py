@@ -28,8 +28,9 @@ import argparse
 from collections.abc import Sequence
 from typing import Any
 
-from fitsutils import cli, files, frames, selection
+from fitsutils import cli, files
 from fitsutils.errors import Failure, UsageError, warn
+from fitsutils.steps import frames, selection
 
 _MJD_DIGITS = 13  # of a table: a thousandth of a second
 

@@ -48,8 +48,9 @@ import argparse
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from fitsutils import cli, files, selection
+from fitsutils import cli, files
 from fitsutils.errors import UsageError, warn
+from fitsutils.steps import selection
 
 _FILENAME, _ALL, _NUMBER = 'Filename', 'All', 'n'
 

@@ -24,8 +24,9 @@ import datetime
 from collections.abc import Sequence
 from typing import Any
 
-from fitsutils import cli, files, frames, selection
+from fitsutils import cli, files
 from fitsutils.errors import Failure, UsageError
+from fitsutils.steps import frames, selection
 
 _COLUMNS = ['image', 'master', 'delta_days', 'status']
 _DAY_DIGITS = 8  # behind the point, of a table: a thousandth of a second

@@ -39,8 +39,9 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from fitsutils import cli, files, pixels, plots, selection
+from fitsutils import cli, files, pixels, plots
 from fitsutils.errors import Failure, UsageError, refusing
+from fitsutils.steps import selection
 
 _DEFAULT = ['num', 'sum', 'mean', 'median', 'rms']
 _STATS_HELP = (

@@ -35,16 +35,20 @@ again and again. Every plane of a cube has its own values.
 
 In the header: OSFIT, OSSTAT, OSGUARD, OSCLIP; for amplifier n OSDATn and
 OSSECn (raw pixels and overscan used), OSLEVn (level), OSSIGn (scatter of the
-overscan pixels about it: the read noise), OSRMSn (of the lines about the
-curve), OSREJn (pixels clipped). DATASEC, CCDSEC, LTV and all world coordinates
-follow cuts, flips and rotations; BIASSEC and TRIMSEC go. An image that is
-trimmed already is refused.
+overscan pixels used about it, with as many degrees of freedom as it leaves:
+the read noise; not there where it leaves none), OSRMSn (of the lines about the
+curve), OSREJn (pixels clipped, those of clipped lines too). DATASEC, CCDSEC, LTV and all world coordinates
+follow cuts, flips and rotations; BIASSEC and TRIMSEC go. SATURATE, SATLEVEL,
+SATURAT, MAXLIN, NONLIN and LINLIMIT become what a pixel of so many raw counts
+is now, the least over the amplifiers; DATAMIN and DATAMAX go. An image that is
+trimmed already is refused, and an overscan that overlaps the pixels.
 
 --gain makes electrons of the pixels (BUNIT), and the keyword that it names 1.
 --uncertainty, with --gain and --rdnoise, adds the extensions UNCERT, the
 standard deviation sqrt(max(electrons, 0) + rdnoise^2), and MASK, as CCDData
-reads them. --section only cuts, and takes no overscan: '[*,*]' keeps all, for
---flip, --rotate or --gain alone.
+reads them. Those that an image brings along go the same way as its pixels.
+--section only cuts, and takes no overscan: '[*,*]' keeps all, for --flip,
+--rotate or --gain alone.
 
 Examples
 --------
@@ -121,7 +125,7 @@ def _guard(text: str) -> tuple[int, int]:
 def img_trim(args: argparse.Namespace, job: cli.Job) -> None:
     """Write each image without its overscan."""
     _refuse_contradictions(args)
-    from fitsutils import trims  # here, because it loads numpy, for which no usage error waits
+    from fitsutils.steps import trims  # here, because it loads numpy, for which no usage error waits
 
     settings = _settings(args)
     cards = [files.header.parse_card(text) for text in args.cards]
@@ -181,7 +185,7 @@ def _refuse_contradictions(args: argparse.Namespace) -> None:
 
 def _settings(args: argparse.Namespace) -> Any:
     """What the options say about every image."""
-    from fitsutils import trims
+    from fitsutils.steps import trims
 
     fit = pixels.overscan.Fit(*(args.fit or ('level', 0)), args.stat or 'median', args.clip)
     return trims.Settings(
@@ -192,7 +196,7 @@ def _settings(args: argparse.Namespace) -> Any:
 
 def _plan(args: argparse.Namespace, settings: Any) -> list[tuple[Any, str]]:
     """What is to be done and where it goes, every refusal made."""
-    from fitsutils import trims
+    from fitsutils.steps import trims
 
     region = files.section.chosen(None, None, args.section)
     references = files.inputs.expand(args.images, null=args.null)

@@ -41,7 +41,8 @@ def build_parser() -> cli.Parser:
     """Give the command's options."""
     parser = cli.Parser('sub_dark', __doc__)
     parser.share('images')
-    parser.add_argument('--dark', metavar='DARK', help='the dark, or several of different exposure times')
+    parser.add_argument('--dark', action='append', metavar='DARK',
+        help='the dark, or several of different exposure times; may be repeated')  # fmt: skip
     parser.add_argument('--offset', type=float, metavar='A', help='with --slope: the line of counts against time')
     parser.add_argument('--slope', type=float, metavar='B', help='counts a second')
     parser.add_argument('--rate', metavar='FILE', help='offset and rate of every pixel')
@@ -128,7 +129,7 @@ def _refuse_contradictions(args: argparse.Namespace) -> None:
 
 def _plan(args: argparse.Namespace, mask: Any, read: Any) -> list[_Task]:
     """What is to be done, every refusal made."""
-    from fitsutils import darks
+    from fitsutils.steps import darks
 
     hdu = args.hdu and files.inputs.parse_hdu(args.hdu)
     references = files.inputs.expand(args.images, null=args.null)
@@ -140,7 +141,7 @@ def _plan(args: argparse.Namespace, mask: Any, read: Any) -> list[_Task]:
         source = darks.open_rates(args.rate, bias)
         calibrations = [source.rate]
     else:
-        source = darks.open_darks(files.inputs.expand([args.dark], null=args.null), hdu, key=args.key, bias=bias)
+        source = darks.open_darks(files.inputs.expand(args.dark, null=args.null), hdu, key=args.key, bias=bias)
         calibrations = [dark.image for dark in source]
     paths = [each.path for each in (*references, *calibrations, *filter(None, (bias, mask)))]
     todo = files.output.check_outputs(

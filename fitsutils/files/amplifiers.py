@@ -58,6 +58,8 @@ class Found(NamedTuple):
         Row and column of the first pixel on the detector, where the header says it.
     binning : (int, int)
         Pixels of the detector in one of the image, along y and x.
+    said : (str, str)
+        The keywords or options that pixels and overscan come from.
     """
 
     name: str
@@ -65,6 +67,7 @@ class Found(NamedTuple):
     bias: Window | None
     start: tuple[int, int] | None = None
     binning: tuple[int, int] = (1, 1)
+    said: tuple[str, str] = ('', '')
 
     def cut_to(self, window: Window) -> 'Found | None':
         """What of it is left in a window.
@@ -148,7 +151,7 @@ def in_header(image: Any, trim: Region | None, subtract: bool) -> Answer | None:
     data = section_in(image, kept) if trim is None else window_of(trim, image, kept)
     if not subtract:
         return kept, (0, 0), [Found('', data, None)]
-    return f'BIASSEC, {kept}', (0, 0), [Found('', data, section_in(image, 'BIASSEC'))]
+    return f'BIASSEC, {kept}', (0, 0), [Found('', data, section_in(image, 'BIASSEC'), said=(kept, 'BIASSEC'))]
 
 
 def _amplifier_names(image: Any, form: _Form, subtract: bool) -> list[str]:
@@ -169,8 +172,8 @@ def _of_form(image: Any, form: _Form, name: str) -> Found:
     keys = [stem + name for stem in form.data if is_there(image, stem + name)]
     bias = section_in(image, form.bias + name) if is_there(image, form.bias + name) else None
     if not keys:
-        return Found(name, _less(image, form.whole + name, bias), bias)
-    whole = Found(name, section_in(image, keys[-1]), bias)
+        return Found(name, _less(image, form.whole + name, bias), bias, said=(form.whole + name, form.bias + name))
+    whole = Found(name, section_in(image, keys[-1]), bias, said=(keys[0], form.bias + name))
     if is_there(image, form.place + name):
         whole = _placed(image, whole, form.place + name)
     kept = whole.cut_to(section_in(image, keys[0]))
@@ -243,7 +246,7 @@ def _of_lick(image: Any) -> Answer | None:
             )
             bias = (own[0], second) if columns else (first, own[1])
             name = str(len(found) + 1) if across * down > 1 else ''
-            found.append(Found(name, own, bias))
+            found.append(Found(name, own, bias, said=('DATASEC', 'COVER' if columns else 'ROVER')))
     return ('COVER, DATASEC' if columns else 'ROVER, DATASEC'), _LICK_GUARD if columns else (0, 0), found
 
 

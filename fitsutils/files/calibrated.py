@@ -15,6 +15,7 @@ _DARK_OUT = ('DARKSUB', 'DARKFILE', 'DARKCOR', 'SUBDARK', 'L1STATDA')
 _IN_A_SENTENCE = ('ZEROCOR', 'OVERSCAN', 'DARKCOR')  # so IRAF; cameras have other uses for these words
 _FRAMES = ('NCOMBINE', 'STACKCNT')
 _SATURATION = ('SATURATE', 'SATLEVEL', 'SATURAT')
+LIMITS = (*_SATURATION, 'MAXLIN', 'NONLIN', 'LINLIMIT')  # counts up to which pixels are good, of raw ones
 KEYWORDS = (*_BIAS_OUT, *_LEVEL_OUT, *_DARK_OUT, *_FRAMES, *_SATURATION, 'CALSTAT', 'DARKBIAS')
 # What tells what an operand is, and where it lies in time.
 MASTER_KEYWORDS = (*headers.MEAN_START_KEYS, 'RSPMETH')

@@ -42,7 +42,7 @@ _MATRIX = re.compile(r'(CD|PC)\d+_\d+([A-Z]?)\Z')
 _COMMENTARY = ('', 'COMMENT', 'HISTORY')
 
 
-def legal_cards(header: Any, path: str) -> list[str]:
+def legal_cards(header: Any, path: str, told: set[str] | None = None) -> list[str]:
     """The cards of a header that may stand in a product.
 
     Parameters
@@ -51,6 +51,9 @@ def legal_cards(header: Any, path: str) -> list[str]:
         Any header; it is not changed.
     path : str
         Name of the output, for the warning.
+    told : set of str, optional
+        Keywords that were warned of for this file, which the warning leaves out; new ones are added. The headers of
+        extensions are often made from that of the primary HDU.
 
     Returns
     -------
@@ -79,9 +82,11 @@ def legal_cards(header: Any, path: str) -> list[str]:
                 seen.add(legal.keyword)
             cards.append(legal)
         cards = _with_one_rotation(_with_axes_first(cards, odd), odd)
-    if odd:
-        names = ', '.join(dict.fromkeys(odd))
-        warn(f'header cards against the FITS standard were repaired or left out: {names}', path)
+    told = set() if told is None else told
+    names = [name for name in dict.fromkeys(odd) if name not in told]
+    if names:
+        told.update(names)
+        warn(f'header cards against the FITS standard were repaired or left out: {", ".join(names)}', path)
     return [card.text for card in cards]
 
 

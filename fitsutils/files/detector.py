@@ -151,7 +151,7 @@ def find_layout(image: Any, wanted: Wanted) -> Layout:
     ------
     Failure
         When nothing says where the overscan or the pixels are, a section is none or goes beyond the
-        image, or the amplifiers do not make up a rectangle.
+        image, an overscan and pixels overlap, or the amplifiers do not make up a rectangle.
     """
     shape = image.full_shape[-2:]
     if len(shape) < 2:
@@ -161,7 +161,21 @@ def find_layout(image: Any, wanted: Wanted) -> Layout:
         found = [each._replace(bias=None) for each in found]
     elif any(each.bias is None for each in found):
         raise Failure(f'{source}: an amplifier has no overscan; --fit none only trims', image.path)
-    return _joined(image, _kept(image, found, wanted), source, guard)
+    kept = _kept(image, found, wanted)
+    _refuse_shared(image, kept)
+    return _joined(image, kept, source, guard)
+
+
+def _refuse_shared(image: Any, found: Sequence[Found]) -> None:
+    """Refuse an overscan that has pixels in common with what is kept, of whatever amplifier: it would hold the sky."""
+    for own, other in itertools.product(found, found):
+        if own.bias is not None and _overlap(own.bias, other.data):
+            raise Failure(
+                f'the overscan {amplifiers.words_of(own.bias)} ({own.said[1]}) and the pixels '
+                f'{amplifiers.words_of(other.data)} ({other.said[0]}) overlap; --overscan with --trim, or --amp, say '
+                'where they are',
+                image.path,
+            )
 
 
 def _sections(image: Any, wanted: Wanted) -> Answer:
@@ -179,22 +193,24 @@ def _sections(image: Any, wanted: Wanted) -> Answer:
 
 
 def _given(image: Any, pair: tuple[Region, Region | None], what: str) -> Found:
-    data, bias = pair
-    return Found('', amplifiers.window_of(data, image, what), bias and amplifiers.window_of(bias, image, what))
+    windows = (region and amplifiers.window_of(region, image, what) for region in pair)
+    return Found('', *windows, said=(what, what))
 
 
 def _one_given(image: Any, wanted: Wanted) -> Answer:
     """The overscan of the options, with the pixels of the options or of the header."""
     bias = amplifiers.window_of(wanted.overscan, image, '--overscan')
     if wanted.trim is not None:
-        return '--overscan, --trim', (0, 0), [Found('', amplifiers.window_of(wanted.trim, image, '--trim'), bias)]
+        data = amplifiers.window_of(wanted.trim, image, '--trim')
+        return '--overscan, --trim', (0, 0), [Found('', data, bias, said=('--trim', '--overscan'))]
     key = next((key for key in amplifiers.KEPT if amplifiers.is_there(image, key)), None)
     if key is None:
         raise Failure(
-            f"there is no {' or '.join(amplifiers.KEPT)} that says what to keep; --trim does, '[*,*]' keeps all",
+            f'there is no {" or ".join(amplifiers.KEPT)} that says what to keep; --trim does',
             image.path,
         )
-    return f'--overscan, {key}', (0, 0), [Found('', amplifiers.section_in(image, key), bias)]
+    data = amplifiers.section_in(image, key)
+    return f'--overscan, {key}', (0, 0), [Found('', data, bias, said=(key, '--overscan'))]
 
 
 def _unknown(image: Any, wanted: Wanted) -> Failure:

@@ -19,6 +19,7 @@ _SHORT = re.compile(r'[A-Z0-9_-]{1,8}\Z')
 _LONG = re.compile(r'[A-Z0-9_-]+( [A-Z0-9_-]+)*\Z')
 _ASSIGNMENT = re.compile(r'[A-Za-z0-9_-]+( +[A-Za-z0-9_-]+)* *=')
 _GOES_ON = re.compile(r"&' *(/.*)?\Z", re.DOTALL)
+_RECORD = re.compile(r".{8}= *'((?:''|[^'])*)'", re.DOTALL)
 _KINDS = {str: 'text', bool: 'T or F', int: 'a number', float: 'a number'}
 
 
@@ -568,7 +569,10 @@ def content(card: PlainCard) -> Any:
     if not _is_readable(card):
         return card.text[8:].lstrip('= ').strip()
     with _silence():
-        return card.value
+        value = card.value
+    if isinstance(value, float) and (match := _RECORD.match(card.text)):
+        return match[1].rstrip()  # astropy takes the number out of the text of a record-valued card
+    return value
 
 
 def _is_readable(card: PlainCard) -> bool:

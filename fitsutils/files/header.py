@@ -826,8 +826,9 @@ def section_ends(header: fits.Header, key: str) -> tuple[tuple[int, int], tuple[
 def cut_to(header: fits.Header, slices: Sequence[slice]) -> None:
     """Move the cards that speak of pixel positions to a part of the image.
 
-    CRPIXn and LTVn shift; DATASEC, TRIMSEC, BIASSEC and those of several
-    amplifiers shift and shrink, and go when nothing of them is left; CCDSEC and
+    CRPIXn and LTVn shift, and CNPIXn of the plates of the Digitized Sky Survey, which counts their pixels; where the
+    other cards of world coordinates are there, CRPIXn is 0 when it is missing. DATASEC, TRIMSEC, BIASSEC and those
+    of several amplifiers shift and shrink, and go when nothing of them is left; CCDSEC and
     DETSEC shrink with the pixels that they go with. The header is changed in place.
 
     Parameters
@@ -839,9 +840,7 @@ def cut_to(header: fits.Header, slices: Sequence[slice]) -> None:
     """
     starts = [part.start for part in reversed(slices)]
     for axis, start in enumerate(starts, 1):
-        for key in [key for key in dict.fromkeys(header) if re.fullmatch(rf'CRPIX{axis}[A-Z]?', key)]:
-            if (place := as_number(value(header, key))) is not None:
-                header[key] = place - start
+        _cut_reference(header, axis, start)
         # The logical-to-physical shift of IRAF: logical = LTM physical + LTV.
         before = as_number(value(header, f'LTV{axis}'))
         if start or before is not None:
@@ -850,6 +849,20 @@ def cut_to(header: fits.Header, slices: Sequence[slice]) -> None:
         _cut_on_detector(header, key, slices)
     for key in [key for key in dict.fromkeys(header) if is_section(key)]:
         _cut_section(header, key, slices)
+
+
+def _cut_reference(header: fits.Header, axis: int, start: int) -> None:
+    """Move the reference pixel of an axis in all of its coordinate systems, and the corner on a plate."""
+    axis_cards = re.compile(rf'(?:C(?:RPIX|RVAL|TYPE|DELT){axis}|(?:CD|PC)\d_{axis})([A-Z]?)')
+    letters = dict.fromkeys(match[1] for key in header if (match := axis_cards.fullmatch(key)))
+    for key in [f'CRPIX{axis}{letter}' for letter in letters]:
+        found = value(header, key)
+        place = 0.0 if found is None else as_number(found)
+        if place is not None and (start or found is not None):
+            header[key] = place - start
+    corner = value(header, f'CNPIX{axis}')
+    if start and as_number(corner) is not None:
+        header[f'CNPIX{axis}'] = (corner if isinstance(corner, int) else as_number(corner)) + start
 
 
 def _cut_section(header: fits.Header, key: str, slices: Sequence[slice]) -> None:

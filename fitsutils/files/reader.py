@@ -142,6 +142,11 @@ class Image:
         return str(Reference(os.path.basename(self.path), self.reference.hdu, self.reference.region))
 
     @property
+    def identity(self) -> tuple[str, int, tuple[tuple[int, int], ...]]:
+        """The file, by whichever name, the number of the HDU and the part: equal for the same pixels."""
+        return os.path.realpath(self.path), self.index, tuple((part.start, part.stop) for part in self.slices)
+
+    @property
     def shape(self) -> tuple[int, ...]:
         """Shape of the part that was asked for, in numpy order."""
         return tuple(part.stop - part.start for part in self.slices)
@@ -372,7 +377,7 @@ def open_image(
     hdu : int, str or (str, int), optional
         The HDU where the reference names none.
     region : Region, optional
-        The part where the reference names none.
+        A part of the image, or of the part that the reference names.
     keywords : collection of str
         What will be looked up in `Image.keywords` beside exposures, dates and what else has aliases.
 
@@ -392,12 +397,8 @@ def open_image(
     image = _open_plain(reference, covered) if wanted in (None, 0, 'PRIMARY') else None
     if image is None:
         image = _open_any(reference, wanted, covered)
-    part = reference.region if reference.region is not None else region
-    if part is not None:
-        try:
-            image.slices = part.slices(image.full_shape)
-        except Failure as error:
-            raise Failure(str(error), reference.path) from None
+    for part in filter(None, (reference.region, region)):
+        image = image.cut(part)
     return image
 
 
@@ -565,16 +566,16 @@ class Reader:
 
     def __init__(self, checksum: str, max_size: int) -> None:
         self.checksum, self.max_size = checksum, max_size
-        self._kept: dict[str, NDArray] = {}
+        self._kept: dict[Any, NDArray] = {}
 
     def __call__(self, image: Image) -> NDArray:
         """The pixels of an image, which must not be changed."""
-        name = image.part()
-        if name not in self._kept:
+        key = image.identity
+        if key not in self._kept:
             self._kept = dict([*self._kept.items()][-2:])
-            self._kept[name] = self.once(image)
-        self._kept[name] = self._kept.pop(name)
-        return self._kept[name]
+            self._kept[key] = self.once(image)
+        self._kept[key] = self._kept.pop(key)
+        return self._kept[key]
 
     def once(self, image: Image) -> NDArray:
         """The pixels of an image that is not needed again.

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from fitsutils.errors import Failure
+from fitsutils.files import calibrated
 from fitsutils.files import header as headers
 from fitsutils.files.amplifiers import Window, words_of
 from fitsutils.files.detector import Layout
@@ -163,16 +167,45 @@ def settle_sections(header: fits.Header, layout: Layout) -> None:
             header[key] = 0
 
 
-def drop_limits(header: fits.Header) -> None:
-    """Take out the cards that name the least and largest pixel, which are others now; the header is changed in place.
+def move_limits(
+    header: fits.Header, steps: Sequence[tuple[float, float]], names: Sequence[str], dtype: np.dtype
+) -> None:
+    """Let the cards that name values of pixels follow what was done to these; the header is changed in place.
+
+    From which count on pixels are saturated or not linear (`calibrated.LIMITS`) becomes what such a pixel is now, the
+    least over the amplifiers; with an amplifier's name behind the keyword, that of its pixels. Where the value taken
+    off was as high, or all of it is missing, the card goes. DATAMIN and DATAMAX go.
 
     Parameters
     ----------
     header : Header
         Of the product.
+    steps : sequence of (float, float)
+        For each amplifier the largest value that was taken off, and what the rest was multiplied by.
+    names : sequence of str
+        Names of the amplifiers.
+    dtype : dtype
+        Of the pixels, float: the limit is rounded as they are, so that a full pixel does not fall below it.
     """
     for key in ('DATAMIN', 'DATAMAX'):
         header.remove(key, ignore_missing=True)
+    for key in calibrated.LIMITS:
+        _move_limit(header, key, steps, dtype)
+        for name, step in zip(names, steps, strict=True):
+            if name:
+                _move_limit(header, key + name, [step], dtype)
+
+
+def _move_limit(header: fits.Header, key: str, steps: Sequence[tuple[float, float]], dtype: np.dtype) -> None:
+    limit = headers.as_number(headers.value(header, key))
+    if limit is None:
+        return
+    with np.errstate(over='ignore'):
+        least = min(float(dtype.type((limit - value) * gain)) for value, gain in steps)
+    if math.isfinite(least) and least > 0:
+        header[key] = least
+    else:
+        del header[key]
 
 
 def overscan_cards(

@@ -14,6 +14,8 @@ from fitsutils.files.library import fits
 _MOST_AXES = 9
 _WCS_AXIS = re.compile(r'(?:C(?:RPIX|RVAL|TYPE|DELT)[12]|(?:CD|PC)[12]_[12])([A-Z]?)\Z')
 _SIP = re.compile(r'(A|B|AP|BP)_(\d)_(\d)\Z')
+# The plate solution of the Digitized Sky Survey: a polynomial of the plate's own x and y.
+_PLATE = re.compile(r'(CNPIX[12]|AMD[XY]\d+|PPO\d|PLTRA[HMS]|PLTDEC(SN|[DMS]))\Z')
 _TABLES = re.compile(r'(CPDIS|CQDIS|D2IMDIS)\d\Z')
 
 
@@ -107,7 +109,8 @@ def turn_header(header: fits.Header, turn: Turn, size: tuple[int, int], path: st
     """Let the cards that speak of pixel positions and directions follow a turn; the header is changed in place.
 
     All world coordinate systems (CRPIX, CD, PC, CDELT, CROTA2 and SIP), LTV and LTM, sections of the image,
-    DISPAXIS and the binning. CCDSEC counts pixels of the detector and stays.
+    DISPAXIS and the binning. The plate solution of the Digitized Sky Survey goes, with a
+    warning. CCDSEC counts pixels of the detector and stays.
 
     Parameters
     ----------
@@ -132,6 +135,10 @@ def turn_header(header: fits.Header, turn: Turn, size: tuple[int, int], path: st
             header[key] = '[{}:{},{}:{}]'.format(*(end for axis in zip(*corners, strict=True) for end in sorted(axis)))
     if turn.swaps:
         _swap_axes(header)
+    if plate := [key for key in dict.fromkeys(header) if _PLATE.match(key)]:
+        for key in plate:
+            del header[key]
+        warn('the plate solution in its header (CNPIX1, AMDX1 ...) does not turn with the image and is left out', path)
     if any(_TABLES.match(key) for key in header):
         warn('the table of a distortion in its header is not turned with the image', path)
 

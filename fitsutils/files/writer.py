@@ -101,9 +101,10 @@ def _write_packed(file: BinaryIO, path: str, parts: Sequence[Part | fits.BinTabl
 
 
 def _write_parts(file: BinaryIO, path: str, parts: Sequence[Part | fits.BinTableHDU]) -> None:
+    told: set[str] = set()
     for number, part in enumerate(parts):
         if isinstance(part, tuple):
-            _write_image(file, path, *part, primary=number == 0, more=len(parts) > 1)
+            _write_image(file, path, *part, told, primary=number == 0, more=len(parts) > 1)
         else:
             file.write(_table_bytes(part))
 
@@ -172,8 +173,10 @@ def _sum_comment() -> str:
     return f'sum made {headers.stamp()}'
 
 
-def _write_image(file: BinaryIO, path: str, pixels: NDArray, header: Any, *, primary: bool, more: bool) -> None:
-    cards = structure(pixels, primary=primary, more=more) + legal.legal_cards(header, path)
+def _write_image(
+    file: BinaryIO, path: str, pixels: NDArray, header: Any, told: set[str], *, primary: bool, more: bool
+) -> None:
+    cards = structure(pixels, primary=primary, more=more) + legal.legal_cards(header, path, told)
     cards.append(plain.card_text('DATE', headers.stamp(), 'UTC date when this file was written'))
     text = ''.join(cards)
     start, made = file.tell(), _sum_comment()

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from fitsutils.pixels.arithmetic import working_type
+from fitsutils.pixels.arithmetic import as_type, working_type
 
 _LARGEST_BAND = 64 << 20  # bytes with all that fitting takes; a larger band gains nothing and leaves the caches
 _MARGIN = 2.0  # by how much a variance must fall short of that of counts before it proves anything
@@ -227,37 +227,40 @@ class PixelLines:
 
     Attributes
     ----------
-    offset, rate : ndarray of float64
+    offset, rate : ndarray of float64 or float32
         Shape (rows, nx): counts, and counts a second. NaN where fewer than two exposure times are left.
-    chi2 : ndarray of float64
-        Shape (rows, nx): sum of the squared residuals, each times the weight of its image. NaN like `rate`.
+    scatter : ndarray of float64 or float32
+        Shape (rows, nx): standard deviation of the values about their line, ``sqrt(chi2 / (used - 2))``, in counts
+        for unit weights. NaN where there are no more than two values, or no line.
     used : ndarray of int16
         Shape (rows, nx): values that the line was fitted to.
     saturated : ndarray of bool
         Shape (rows, nx): whether a value was left out because it is saturated.
     """
 
-    offset: Floats
-    rate: Floats
-    chi2: Floats
+    offset: NDArray
+    rate: NDArray
+    scatter: NDArray
     used: NDArray[np.int16]
     saturated: NDArray[np.bool_]
 
     @classmethod
-    def empty(cls, shape: tuple[int, int]) -> 'PixelLines':
+    def empty(cls, shape: tuple[int, int], dtype: DTypeLike = 'f8') -> 'PixelLines':
         """Room for the lines of an image.
 
         Parameters
         ----------
         shape : (int, int)
             Rows and columns.
+        dtype : dtype
+            Type of offsets, rates and scatters: that in which they are written, for they fill the memory.
 
         Returns
         -------
         PixelLines
             To be filled in by `take`.
         """
-        floats = (np.empty(shape) for _ in range(3))
+        floats = (np.empty(shape, dtype) for _ in range(3))
         return cls(*floats, np.empty(shape, np.int16), np.empty(shape, np.bool_))
 
     def take(self, start: int, stop: int, band: 'PixelLines') -> None:
@@ -269,22 +272,40 @@ class PixelLines:
             Its rows.
         band : PixelLines
             The band.
-        """
-        for name in ('offset', 'rate', 'chi2', 'used', 'saturated'):
-            getattr(self, name)[start:stop] = getattr(band, name)
 
-    def scatter(self) -> Floats:
-        """Standard deviation of the values about their line.
+        Raises
+        ------
+        ValueError
+            When the type does not hold a value.
+        """
+        for name in _LINE_PARTS:
+            whole = getattr(self, name)
+            whole[start:stop] = as_type(getattr(band, name), whole.dtype)
+
+    def band(self, start: int, stop: int) -> 'PixelLines':
+        """The lines of some rows.
+
+        Parameters
+        ----------
+        start, stop : int
+            The rows.
 
         Returns
         -------
-        ndarray of float64
-            Shape (rows, nx): ``sqrt(chi2 / (used - 2))``, in counts for unit weights; NaN where there are no more
-            than two values.
+        PixelLines
+            Views of these.
         """
+        return PixelLines(*(getattr(self, name)[start:stop] for name in _LINE_PARTS))
+
+    @property
+    def chi2(self) -> Floats:
+        """Sum of the squared residuals, each times the weight of its image, shape (rows, nx); NaN like `rate`."""
         freedom = self.used.astype('f8') - 2
-        with np.errstate(invalid='ignore', divide='ignore'):
-            return np.where(freedom > 0, np.sqrt(self.chi2 / freedom), np.nan)
+        with np.errstate(over='ignore'):
+            return np.where(freedom > 0, self.scatter.astype('f8') ** 2 * freedom, 0.0 * self.rate)
+
+
+_LINE_PARTS = ('offset', 'rate', 'scatter', 'used', 'saturated')
 
 
 def fit_pixels(
@@ -352,7 +373,9 @@ def fit_pixels(
     for number, time in enumerate(times):
         distance = _values(band[number], kept[number], bias) - (offset + rate * time)
         chi2 += worth[number] * np.where(kept[number], distance, 0.0) ** 2
-    return PixelLines(offset, rate, chi2, kept.sum(axis=0, dtype=np.int16), saturated)
+    used = kept.sum(axis=0, dtype=np.int16)
+    scatter = np.sqrt(np.where(used > 2, chi2, np.nan) / np.maximum(used - 2, 1))
+    return PixelLines(offset, rate, scatter, used, saturated)
 
 
 def _usable(

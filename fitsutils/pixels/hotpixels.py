@@ -1,6 +1,7 @@
 """Pixels whose dark current can't be trusted: those that saturate, that no line fits, or whose rate stands out."""
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -147,20 +148,32 @@ class BadPixels:
 
     Attributes
     ----------
-    saturated, missing, unfit, hot : ndarray of bool
-        Shape (ny, nx): a value is saturated; there is no line; the values lie too far from their line; the
-        rate stands out. A pixel counts under the first that holds.
+    reasons : ndarray of uint8
+        Shape (ny, nx): the sum of 1 where a value is saturated, 2 where there is no line, 4 where the values lie too
+        far from their line, 8 where the rate stands out. A pixel of 1 or 2 is not looked at for 4, nor one of 4 for 8.
     """
 
-    saturated: Marks
-    missing: Marks
-    unfit: Marks
-    hot: Marks
+    reasons: NDArray[np.uint8]
 
     @property
     def mask(self) -> NDArray[np.uint8]:
         """1 where a pixel is bad, for any reason; shape (ny, nx)."""
-        return (self.saturated | self.missing | self.unfit | self.hot).astype(np.uint8)
+        return (self.reasons != 0).view(np.uint8)
+
+    def of(self, reason: str) -> Marks:
+        """The pixels that are bad for a reason.
+
+        Parameters
+        ----------
+        reason : {'saturated', 'missing', 'unfit', 'hot'}
+            The reason.
+
+        Returns
+        -------
+        ndarray of bool
+            Shape (ny, nx).
+        """
+        return (self.reasons & _REASONS[reason]) != 0
 
     def counts(self) -> dict[str, int]:
         """How many pixels are bad for each reason.
@@ -168,10 +181,12 @@ class BadPixels:
         Returns
         -------
         dict of int
-            By the name of the attribute.
+            By the name of the reason. A saturated pixel without a line counts twice.
         """
-        names = ('saturated', 'missing', 'unfit', 'hot')
-        return {name: int(np.count_nonzero(getattr(self, name))) for name in names}
+        return {name: int(np.count_nonzero(self.of(name))) for name in _REASONS}
+
+
+_REASONS = {'saturated': 1, 'missing': 2, 'unfit': 4, 'hot': 8}
 
 
 def find_bad(lines: PixelLines, hot: float, unfit: float, longest: float) -> BadPixels:
@@ -193,6 +208,11 @@ def find_bad(lines: PixelLines, hot: float, unfit: float, longest: float) -> Bad
     BadPixels
         The pixels.
 
+    Notes
+    -----
+    Of the whole image no more is held than marks: all else is worked out in bands of rows, again where it is needed
+    again.
+
     Examples
     --------
     >>> rate = np.full((8, 9), 0.2) + np.arange(9) / 1000
@@ -202,23 +222,102 @@ def find_bad(lines: PixelLines, hot: float, unfit: float, longest: float) -> Bad
     >>> np.argwhere(find_bad(lines, 5, 5, 300).mask).tolist()
     [[3, 4]]
     """
-    missing = ~np.isfinite(lines.rate) & ~lines.saturated
-    good = np.isfinite(lines.rate) & ~lines.saturated
-    level = float(np.median(np.abs(lines.offset[good]) + np.abs(lines.rate[good]) * longest)) if good.any() else 0.0
-    misfits = good & unlikely(lines.chi2, lines.used, unfit, _ROUNDING * level)
-    strange = good & ~misfits & standing_out(lines.rate, good & ~misfits, hot, _ROUNDING * level / longest)
-    return BadPixels(lines.saturated, missing, misfits, strange)
+    bands = _bands(lines.rate.shape[0])
+    reasons = lines.saturated * np.uint8(_REASONS['saturated'])
+    for rows in bands:
+        reasons[slice(*rows)] |= ~np.isfinite(lines.rate[slice(*rows)]) * np.uint8(_REASONS['missing'])
+
+    def levels() -> Iterator[NDArray]:
+        for start, stop in bands:
+            part, good = lines.band(start, stop), reasons[start:stop] == 0
+            yield np.abs(part.offset[good]) + np.abs(part.rate[good]) * longest
+
+    level = np.nan_to_num(median_of(levels))
+    limits = _limits(lambda: ((part.chi2, part.used) for part in (lines.band(*rows) for rows in bands)),
+                     unfit, _ROUNDING * level)  # fmt: skip
+    for rows in bands:
+        part, marks = lines.band(*rows), reasons[slice(*rows)]
+        marks[(marks == 0) & _beyond(part.chi2, part.used, limits)] = _REASONS['unfit']
+    reasons[standing_out(lines.rate, reasons == 0, hot, _ROUNDING * level / longest)] = _REASONS['hot']
+    return BadPixels(reasons)
 
 
-def standing_out(values: Floats, good: Marks, limit: float, least: float = 0.0) -> Marks:
+def _bands(rows: int, box: int = _BOX) -> list[tuple[int, int]]:
+    cuts = _cuts(rows, box).tolist()
+    return list(itertools.pairwise(cuts))
+
+
+def median_of(pieces: Callable[[], Iterable[NDArray]]) -> float:
+    """The median of values that are never all in memory.
+
+    Parameters
+    ----------
+    pieces : callable
+        Gives arrays of any shape, of float32 or float64 and without NaN, and the same each time that it is called.
+
+    Returns
+    -------
+    float
+        Their median; NaN where there is no value.
+
+    Notes
+    -----
+    Read as an unsigned integer, with its sign bit turned and negative ones turned about, a float keeps its rank. Of
+    these numbers 16 bits after the others are counted, from the highest: all pieces are gone through twice, or, of
+    float64, four times.
+
+    Examples
+    --------
+    >>> median_of(lambda: (np.array(values) for values in ([3.0, -1.0], [7.0], [-20.0])))
+    1.0
+    """
+    found, ranks, shift = [0, 0], [0, 0], 64
+    while shift:
+        counts, first = np.zeros((2, 1 << 16), np.int64), shift == 64
+        for piece in pieces():
+            keys = _ordered(piece)
+            shift = min(shift, 8 * keys.itemsize)
+            for row, prefix in enumerate(found):
+                digits = keys >> keys.dtype.type(shift - 16)
+                digits = digits if first else digits[digits >> keys.dtype.type(16) == keys.dtype.type(prefix)]
+                counts[row] += np.bincount(
+                    (digits & keys.dtype.type(0xFFFF)).astype(np.intp).ravel(), minlength=1 << 16
+                )
+        if first:
+            total = int(counts[0].sum())
+            if not total:
+                return float('nan')
+            ranks, kind = [(total - 1) // 2, total // 2], keys.dtype
+        for row in (0, 1):
+            below = np.cumsum(counts[row])
+            digit = int(np.searchsorted(below, ranks[row], side='right'))
+            ranks[row] -= int(below[digit] - counts[row, digit])
+            found[row] = found[row] << 16 | digit
+        shift -= 16
+    return float(np.mean(_value_of(np.array(found, kind)).astype('f8')))
+
+
+def _ordered(values: NDArray) -> NDArray:
+    """Unsigned integers in the order of floats."""
+    bits = np.ascontiguousarray(values).view(f'u{values.itemsize}')
+    sign = bits.dtype.type(1 << (8 * values.itemsize - 1))
+    return np.where(bits & sign, ~bits, bits | sign)
+
+
+def _value_of(keys: NDArray) -> NDArray:
+    sign = keys.dtype.type(1 << (8 * keys.itemsize - 1))
+    return np.where(keys & sign, keys ^ sign, ~keys).view(f'f{keys.itemsize}')
+
+
+def standing_out(values: NDArray, good: Marks, limit: float, least: float = 0.0) -> Marks:
     """Pixels that are far above or below those around them.
 
     Parameters
     ----------
-    values : ndarray of float64
+    values : ndarray of float64 or float32
         Shape (ny, nx).
     good : ndarray of bool
-        Shape (ny, nx): the pixels that tell what is usual.
+        Shape (ny, nx): the pixels that tell what is usual; no other stands out.
     limit : float
         How many sigma are far.
     least : float
@@ -240,20 +339,64 @@ def standing_out(values: Floats, good: Marks, limit: float, least: float = 0.0) 
     >>> standing_out(np.array([[1.0, 2, 1, 2, 1, 40]]), np.ones((1, 6), bool), 5)
     array([[False, False, False, False, False,  True]])
     """
+    found = np.zeros(values.shape, bool)
     if not good.any():
-        return np.zeros(values.shape, bool)
+        return found
+    bands = _bands(len(values))
+    near = _squares(lambda start, stop: values[start:stop], good)
+
+    def away(start: int, stop: int) -> NDArray:
+        return np.abs(values[start:stop] - near.rows_of(start, stop)).astype(values.dtype)
+
     with np.errstate(invalid='ignore', over='ignore'):
-        away = np.abs(values - background(values, good))
-        sigma = _NORMAL * float(np.median(away[good])) or float(np.sqrt(np.mean(away[good] ** 2)))
-        return away > limit * np.maximum(_NORMAL * background(away, good), max(sigma, least))
+        usual = median_of(lambda: (away(*rows)[good[slice(*rows)]] for rows in bands))
+        around = _squares(away, good, usual=usual)
+        squares = sum(float((away(*rows)[good[slice(*rows)]].astype('f8') ** 2).sum()) for rows in bands)
+        sigma = _NORMAL * usual or float(np.sqrt(squares / np.count_nonzero(good)))
+        for start, stop in bands:
+            scatter = np.maximum(_NORMAL * around.rows_of(start, stop), max(sigma, least))
+            found[start:stop] = good[start:stop] & (away(start, stop) > limit * scatter)
+    return found
 
 
-def background(values: Floats, good: Marks, box: int = _BOX) -> Floats:
+@dataclass(frozen=True)
+class _Squares:
+    """Medians of squares; the edges of these along both axes."""
+
+    grid: Floats
+    rows: NDArray[np.intp]
+    columns: NDArray[np.intp]
+
+    def rows_of(self, start: int, stop: int) -> Floats:
+        """What is usual around the pixels of some rows, shape (stop - start, nx)."""
+        along = _stretched(self.grid, self.rows, np.arange(start, stop))
+        return _stretched(along.T, self.columns, np.arange(self.columns[-1])).T
+
+
+def _squares(
+    band: Callable[[int, int], NDArray], good: Marks, box: int = _BOX, usual: float | None = None
+) -> _Squares:  # fmt: skip
+    """Medians of squares of values that are given rows at a time."""
+    ny, nx = good.shape
+    bands, columns = _bands(ny, box), _cuts(nx, box)
+    if usual is None:
+        usual = median_of(lambda: (band(*rows)[good[slice(*rows)]] for rows in bands))
+    grid = np.full((len(bands), len(columns) - 1), usual)
+    for row, (start, stop) in enumerate(bands):
+        values, counted = band(start, stop), good[start:stop]
+        for column, (left, right) in enumerate(itertools.pairwise(columns)):
+            chosen = values[:, left:right][counted[:, left:right]]
+            if chosen.size >= _LEAST * (stop - start) * (right - left):
+                grid[row, column] = np.median(chosen)
+    return _Squares(grid, _cuts(ny, box), columns)
+
+
+def background(values: NDArray, good: Marks, box: int = _BOX) -> Floats:
     """What is usual around each pixel: a glow of the amplifier is no crowd of hot pixels.
 
     Parameters
     ----------
-    values : ndarray of float64
+    values : ndarray of float64 or float32
         Shape (ny, nx).
     good : ndarray of bool
         Shape (ny, nx): the pixels that count; one at least.
@@ -271,24 +414,14 @@ def background(values: Floats, good: Marks, box: int = _BOX) -> Floats:
     >>> background(np.array([[1.0, 3, 3, 9]]), np.ones((1, 4), bool), box=4)
     array([[3., 3., 3., 3.]])
     """
-    ny, nx = values.shape
-    rows, columns = _cuts(ny, box), _cuts(nx, box)
-    usual = float(np.median(values[good]))
-    grid = np.full((len(rows) - 1, len(columns) - 1), usual)
-    for row in range(grid.shape[0]):
-        for column in range(grid.shape[1]):
-            part = slice(rows[row], rows[row + 1]), slice(columns[column], columns[column + 1])
-            if np.count_nonzero(good[part]) >= _LEAST * good[part].size:
-                grid[row, column] = np.median(values[part][good[part]])
-    return _stretched(_stretched(grid, rows).T, columns).T
+    return _squares(lambda start, stop: values[start:stop], good, box).rows_of(0, len(values))
 
 
-def _stretched(grid: Floats, cuts: NDArray[np.intp]) -> Floats:
-    """Values of pieces, (pieces, m), for each place in them, (length, m): linear between middles, and beyond."""
+def _stretched(grid: Floats, cuts: NDArray[np.intp], places: NDArray[np.intp]) -> Floats:
+    """Values of pieces, (pieces, m), at some places, (k, m): linear between middles, and beyond."""
     middles = (cuts[:-1] + cuts[1:] - 1) / 2
     if len(middles) == 1:
-        return np.repeat(grid, cuts[-1], axis=0)
-    places = np.arange(cuts[-1])
+        return np.repeat(grid, len(places), axis=0)
     first = np.clip(np.searchsorted(middles, places, side='right') - 1, 0, len(middles) - 2)
     share = (places - middles[first]) / (middles[first + 1] - middles[first])
     return grid[first] + (grid[first + 1] - grid[first]) * share[:, None]
@@ -329,18 +462,37 @@ def unlikely(chi2: Floats, used: NDArray[np.integer], limit: float, least: float
     >>> unlikely(np.array([[1.0, 2, 3, 100]]), np.full((1, 4), 5), 3)
     array([[False, False, False,  True]])
     """
+    return _beyond(chi2, used, _limits(lambda: [(chi2, used)], limit, least))
+
+
+def _limits(
+    pieces: Callable[[], Iterable[tuple[Floats, NDArray[np.integer]]]], limit: float, least: float
+) -> dict[int, float]:
+    """For each number of degrees of freedom the largest likely chi2; pieces of chi2 and used, as of `unlikely`."""
     from scipy import special  # here, because it takes 50 ms that other commands need not wait for
 
-    freedom = np.maximum(used.astype('f8') - 2, 0)
-    tested = (freedom > 0) & np.isfinite(chi2)
-    if not tested.any() or not np.isfinite(limit):
-        return np.zeros(chi2.shape, bool)
-    kinds = np.unique(freedom[tested])
-    medians = {kind: float(special.chdtri(kind, 0.5)) for kind in kinds}
-    scaled = np.concatenate([chi2[tested & (freedom == kind)] / medians[kind] for kind in kinds])
-    variance = max(float(np.median(scaled)), least**2)
-    rare = 2 * float(special.ndtr(-limit))
-    found = np.zeros(chi2.shape, bool)
+    if not np.isfinite(limit):
+        return {}
+    found = [np.unique(used[(used > 2) & np.isfinite(chi2)]) for chi2, used in pieces()]
+    kinds = [int(count) - 2 for count in np.unique(np.concatenate(found))]
+    if not kinds:
+        return {}
+    medians = np.full(max(kinds) + 3, np.nan)
     for kind in kinds:
-        found |= tested & (freedom == kind) & (chi2 > variance * float(special.chdtri(kind, rare)))
+        medians[kind + 2] = special.chdtri(kind, 0.5)
+
+    def scaled() -> Iterator[Floats]:
+        for chi2, used in pieces():
+            tested = (used > 2) & np.isfinite(chi2)
+            yield chi2[tested] / medians[used[tested]]
+
+    variance = max(median_of(scaled), least**2)
+    rare = 2 * float(special.ndtr(-limit))
+    return {kind: variance * float(special.chdtri(kind, rare)) for kind in kinds}
+
+
+def _beyond(chi2: Floats, used: NDArray[np.integer], limits: dict[int, float]) -> Marks:
+    found = np.zeros(chi2.shape, bool)
+    for kind, largest in limits.items():
+        found |= (used == kind + 2) & (chi2 > largest) & np.isfinite(chi2)
     return found

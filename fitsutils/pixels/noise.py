@@ -60,24 +60,3 @@ def of_amplifiers(electrons: NDArray, places: Iterable[tuple[slice, slice]], rea
     for place, read_noise in zip(places, read_noises, strict=True):
         found[..., *place] = photon_and_read(electrons[..., *place], read_noise)
     return found
-
-
-def missing(pixels: NDArray) -> NDArray[np.uint8]:
-    """A mask of the pixels without a value.
-
-    Parameters
-    ----------
-    pixels : ndarray
-        Any shape, float.
-
-    Returns
-    -------
-    ndarray of uint8
-        1 where a pixel is NaN, else 0.
-
-    Examples
-    --------
-    >>> missing(np.array([1.0, np.nan]))
-    array([0, 1], dtype=uint8)
-    """
-    return np.isnan(pixels).astype(np.uint8)

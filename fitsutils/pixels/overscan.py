@@ -120,14 +120,20 @@ class Measured(NamedTuple):
     level : float
         Mean of the values.
     scatter : float
-        Standard deviation (n - 1) of the overscan pixels used about the value of their line.
+        Standard deviation of the overscan pixels used about the value of their line, with the `freedom` that the
+        values leave; NaN where that is 0.
     rms : float
         Root mean square of the lines' values about the curve; NaN where there is no curve.
     used, rejected : int
-        Overscan pixels used, and good ones that were clipped.
+        Overscan pixels used, and good ones that were clipped, by themselves or with their line.
     drift : float
         By how much one level for all lines is wrong: from the least to the largest mean of eight groups of
-        lines; 0 where it is no more than six times the error of such a mean, or where the values follow the lines.
+        lines, without pixels that were clipped; 0 where it is no more than six times the error of such a mean, or
+        where the values follow the lines.
+    highest : float
+        The largest value that is taken off; infinite where there is none.
+    stuck : float
+        The one value of all good overscan pixels where no pixel of the image lies above it; NaN elsewhere.
     """
 
     values: NDArray[np.float64]
@@ -137,6 +143,8 @@ class Measured(NamedTuple):
     used: int
     rejected: int
     drift: float = 0.0
+    highest: float = math.inf
+    stuck: float = math.nan
 
 
 def strip_beside(data: Window, bias: Window, fit: Fit, guard: tuple[int, int] = (0, 0)) -> Strip:
@@ -235,19 +243,59 @@ def measure(image: NDArray, strip: Strip, fit: Fit) -> Measured:
     array([1., 3.])
     """
     pixels = image[strip.window] if strip.axis == 0 else image[strip.window].T
-    if fit.kind == 'level':
-        return _one_level(pixels, strip.count, fit)
+    found = _one_level(pixels, strip.count, fit) if fit.kind == 'level' else _of_lines(pixels, strip, fit)
+    values = found.values[np.isfinite(found.values)]
+    return found._replace(highest=float(values.max()) if values.size else math.inf, stuck=_stuck(image, pixels))
+
+
+def freedom(pixels: int, lines: int, fit: Fit) -> int:
+    """How many degrees of freedom overscan pixels have about the values that were fitted to them.
+
+    Parameters
+    ----------
+    pixels : int
+        How many pixels there are.
+    lines : int
+        In how many lines they lie.
+    fit : Fit
+        What was made of them.
+
+    Returns
+    -------
+    int
+        Pixels less values: one for a level, one of each line for a fit by rows, the terms of a curve. Where it
+        is 0 or less, nothing is known of the scatter.
+
+    Examples
+    --------
+    >>> freedom(60, 20, Fit()), freedom(60, 20, Fit('row')), freedom(60, 20, Fit('poly', 2))
+    (59, 40, 57)
+    """
+    return pixels - (lines if fit.kind == 'row' else fit.terms)
+
+
+def _stuck(image: NDArray, pixels: NDArray) -> float:
+    good = pixels[np.isfinite(pixels)]
+    if good.size < 2 or good.min() != good.max():
+        return math.nan
+    value = good[0]
+    return float(value) if image.max(where=np.isfinite(image), initial=value) == value else math.nan
+
+
+def _of_lines(pixels: NDArray, strip: Strip, fit: Fit) -> Measured:
     values, good, bad = _line_values(pixels, fit)
     if not good.any():
         raise ValueError('the overscan has no good pixel')
-    rms = math.nan
+    kept, rms = np.isfinite(values), math.nan
     if fit.kind == 'row':
         taken, fitted = values[strip.first : strip.first + strip.count], values
     else:
-        fitted, rms = _curve(values, fit)
+        fitted, kept, rms = _curve(values, fit)
         taken = fitted[np.clip(np.arange(strip.first, strip.first + strip.count), 0, len(fitted) - 1)]
-    away = np.where(good, pixels, np.nan) - fitted[:, None]
-    return Measured(taken, _mean(taken), _spread(away[good]), rms, int(good.sum()), bad)
+    used = good & kept[:, None]
+    bad += int(np.count_nonzero(good & ~used))
+    scatter = _spread((pixels - fitted[:, None])[used], freedom(int(used.sum()), int(kept.sum()), fit))
+    return Measured(taken, _mean(taken), scatter, rms, int(used.sum()), bad)
 
 
 def _one_level(pixels: NDArray, count: int, fit: Fit) -> Measured:
@@ -256,13 +304,15 @@ def _one_level(pixels: NDArray, count: int, fit: Fit) -> Measured:
     if not kept.num:
         raise ValueError('the overscan has no good pixel')
     level = kept.median if fit.stat == 'median' else kept.mean
-    scatter = math.sqrt(kept.moment(2, level) * kept.num / (kept.num - 1)) if kept.num > 1 else math.nan
-    drift = _drift(pixels, scatter)
+    free = freedom(kept.num, len(pixels), fit)
+    scatter = math.sqrt(kept.moment(2, level) * kept.num / free) if free > 0 else math.nan
+    drift = _drift(pixels, (kept.values[0], kept.values[-1]), scatter)
     return Measured(np.full(count, level), level, scatter, math.nan, kept.num, whole.num - kept.num, drift)
 
 
-def _drift(pixels: NDArray, scatter: float) -> float:
+def _drift(pixels: NDArray, kept: tuple[float, float], scatter: float) -> float:
     values = pixels.astype(np.float64)
+    values[~((values >= kept[0]) & (values <= kept[1]))] = np.nan  # clipping leaves what lies about the median
     groups = [group[np.isfinite(group)] for group in np.array_split(values, _GROUPS)]
     means = [float(group.mean()) for group in groups if group.size]
     drift = max(means) - min(means)
@@ -275,9 +325,8 @@ def _mean(values: NDArray) -> float:
     return float(there.mean()) if there.size else math.nan
 
 
-def _spread(away: NDArray) -> float:
-    away = away[np.isfinite(away)]
-    return math.sqrt(float(np.square(away).sum()) / (away.size - 1)) if away.size > 1 else math.nan
+def _spread(away: NDArray[np.float64], free: int) -> float:
+    return math.sqrt(float(np.square(away).sum()) / free) if free > 0 else math.nan
 
 
 def _line_values(pixels: NDArray, fit: Fit) -> tuple[NDArray[np.float64], NDArray[np.bool_], int]:
@@ -322,8 +371,8 @@ def _means(values: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.nansum(values, axis=1) / np.count_nonzero(~np.isnan(values), axis=1)
 
 
-def _curve(values: NDArray[np.float64], fit: Fit) -> tuple[NDArray[np.float64], float]:
-    """The curve at each line, and the root mean square of the values about it."""
+def _curve(values: NDArray[np.float64], fit: Fit) -> tuple[NDArray[np.float64], NDArray[np.bool_], float]:
+    """The curve at each line, the lines that it was fitted to, and the root mean square of their values about it."""
     terms = _terms(len(values), fit)
     kept = np.isfinite(values)
     while True:
@@ -342,7 +391,7 @@ def _curve(values: NDArray[np.float64], fit: Fit) -> tuple[NDArray[np.float64], 
         if inside.sum() < fit.terms or (inside == kept).all():
             break
         kept = inside
-    return curve, math.sqrt(float(np.square(away[kept]).mean()))
+    return curve, kept, math.sqrt(float(np.square(away[kept]).mean()))
 
 
 def _terms(count: int, fit: Fit) -> NDArray[np.float64]:
@@ -480,7 +529,8 @@ def pooled(planes: Sequence[Measured]) -> Measured:
     Returns
     -------
     Measured
-        That of the one plane; else means of values and level, root mean squares of scatter and rms, sums of counts.
+        That of the one plane; else means of values and level, root mean squares of scatter and rms, sums of counts; the
+        largest drift and value, and where a plane is stuck, its value.
 
     Examples
     --------
@@ -495,7 +545,9 @@ def pooled(planes: Sequence[Measured]) -> Measured:
     rms = float(np.sqrt(np.mean([each.rms**2 for each in planes])))
     values = np.mean([each.values for each in planes], axis=0)
     used, rejected = sum(each.used for each in planes), sum(each.rejected for each in planes)
-    return Measured(values, level, scatter, rms, used, rejected, max(each.drift for each in planes))
+    highest = max(each.highest for each in planes)
+    stuck = next((each.stuck for each in planes if each.stuck == each.stuck), math.nan)
+    return Measured(values, level, scatter, rms, used, rejected, max(each.drift for each in planes), highest, stuck)
 
 
 def lines_without(measured: Measured) -> int:

@@ -23,6 +23,10 @@ _AROUND = 51
 _ROUNDS = 20  # of clipping; fits settle after two or three
 _TURNS = 30  # of rows and columns, where there are gaps: each brings the profile some ten times closer
 _ROUNDING = 1e-9  # residuals of noiseless data
+_SURE = 5.0  # times its error: a row's light that is no noise
+_LITTLE = 0.2  # response of a lit pixel below which dividing by it gives little but noise
+_GLIMMER = 0.02  # of the light around it: what an end of the spectrum has at least, where it is lit
+_TOO_BRIGHT = 100.0  # times what the broader part has: a row or two are the slit or a defect, and nothing tells which
 
 Values = NDArray[np.float64]
 Marks = NDArray[np.bool_]
@@ -64,7 +68,8 @@ class Lamp:
     spectrum : ndarray of float64
         Shape (n,): the mean over the lit rows, in units of the flat; NaN where there is none.
     curve : ndarray of float64
-        Shape (n,): its fit; NaN beyond the first and the last point with light.
+        Shape (n,): its fit; NaN beyond the first and the last point with light. A point at an end with less light
+        than its neighbours, but a fiftieth of it, has some: the curve goes on to it with its slope.
     used : ndarray of bool
         Shape (n,): the points that the fit goes by.
     """
@@ -100,6 +105,8 @@ class Response:
         The lamp's spectrum.
     level : float
         What the flat was divided by besides the lamp's curve.
+    nfaint : int
+        Pixels that are bad for their little response alone, as at a tilted edge of the slit.
     """
 
     flat: Values
@@ -108,6 +115,7 @@ class Response:
     profile: Values
     lamp: Lamp
     level: float
+    nfaint: int = 0
 
     @property
     def lit_bounds(self) -> tuple[tuple[int, int], tuple[int, int]]:
@@ -165,7 +173,8 @@ def flat_response(
     -----
     ``flat / curve / level``, where the curve is `fit_lamp`'s fit of `mean_spectrum` and the level is the median of
     ``flat / curve`` over the lit part: the rows that `lit_rows` finds, as far as the lamp's spectrum reaches. Bad
-    pixels are found on the result by `badpixels.deviant`, also between lit rows.
+    pixels are found on the result by `badpixels.deviant`, also between lit rows; a pixel of the lit part with less
+    than 0.2 is bad too: the median around it does not tell one behind a tilted edge of the slit.
 
     Examples
     --------
@@ -177,7 +186,7 @@ def flat_response(
     """
     values = np.asarray(flat, 'f8')
     good = np.isfinite(values) if mask is None else np.isfinite(values) & ~mask
-    profile = slit_profile(values, good)
+    profile = slit_profile(values, good, lit if isinstance(lit, slice) else None)
     rows = lit_rows(profile, lit)
     lamp = fit_lamp(*mean_spectrum(values, good, np.where(rows, profile, 0.0)), fit)
     reached = np.isfinite(lamp.curve)
@@ -187,7 +196,12 @@ def flat_response(
         level = _level(divided[where & good])
         divided /= level
     wrong = badpixels.deviant(np.where(good, divided, np.nan), bad)
-    return Response(np.where(where, divided, 1.0), where, wrong, profile, lamp, level)
+    if rows.sum() < badpixels.SIDE:  # most of what surrounds a pixel of a narrow slit is dark
+        wrong[where] = badpixels.deviant(np.where(good & where, divided, np.nan), bad)[where]
+    faint = where & ~wrong & (divided < _LITTLE)
+    return Response(
+        np.where(where, divided, 1.0), where, wrong | faint, profile, lamp, level, int(np.count_nonzero(faint))
+    )
 
 
 def _level(values: Values) -> float:
@@ -197,7 +211,7 @@ def _level(values: Values) -> float:
     return level
 
 
-def slit_profile(flat: NDArray, good: Marks | None = None) -> Values:
+def slit_profile(flat: NDArray, good: Marks | None = None, rows: slice | None = None) -> Values:
     """The light along the slit.
 
     Parameters
@@ -206,31 +220,33 @@ def slit_profile(flat: NDArray, good: Marks | None = None) -> Values:
         Shape (rows, n), any real type.
     good : ndarray of bool, optional
         Shape (rows, n): pixels that count, by default those that are not NaN or infinite.
+    rows : slice, optional
+        The lit rows, where they are known: what is 1 follows from them alone.
 
     Returns
     -------
     ndarray of float64
         Shape (rows,), about 1 for a lit row: the median of the rows with more than half of the light of the
-        brightest (of those that are not alone in being bright) is 1. NaN for a row without good pixels.
+        brightest (of those that are not alone in being bright, if there are such) is 1. NaN for a row without good
+        pixels.
 
     Raises
     ------
     ValueError
-        When there is no light.
+        When there is no light, or a row or two are a hundred times as bright as all that is broader.
 
     Notes
     -----
     The sum of a row's good pixels over the sum, at the same pixels, of the spectrum of all rows, which for its part
     is the sum over the rows' light: gaps do not make a row darker. The median of all rows, which others go by, is the
-    dark's where the slit lights less than half of them.
+    dark's where the slit lights less than half of them. A row counts as bright only where its sum is five times the
+    root of the sum of squares of what is left without the spectrum: noise has no light.
 
     Examples
     --------
     >>> slit_profile(np.array([[1, 2, 9], [10, 20, 90], [10, 20, np.nan], [11, 22, 99], [0, 0, 0]])).round(4)
     array([0.1, 1. , 1. , 1.1, 0. ])
     """
-    from scipy import ndimage  # here, because it takes 60 ms that other commands need not wait for
-
     counted = np.isfinite(flat) if good is None else good
     values = np.where(counted, flat, 0.0)
     light = known = np.ones(len(values))
@@ -242,10 +258,27 @@ def slit_profile(flat: NDArray, good: Marks | None = None) -> Values:
         known = np.where(np.isfinite(light), light, 0.0)
         if counted.all() or np.abs(known - before).max() <= 1e-6 * np.abs(known).max():
             break
-    top = ndimage.median_filter(known, min(5, len(known)), mode='nearest').max(initial=0)
-    if not top > 0:
-        raise ValueError('there is no light')
-    return np.where(counted.any(axis=1), light / np.median(known[known > top / 2]), np.nan)
+    with np.errstate(all='ignore'):
+        left = np.where(counted, values - known[:, None] * spectrum.clip(0), 0.0)
+        sure = values.sum(axis=1) > _SURE * np.sqrt((left**2).sum(axis=1))
+    bright = np.where(sure, known, 0.0)
+    return np.where(counted.any(axis=1), light / _lit_level(bright, rows), np.nan)
+
+
+def _lit_level(bright: Values, rows: slice | None) -> float:
+    """The light of a lit row, from the light of all rows; 0 where a row has none that is sure."""
+    from scipy import ndimage  # here, because it takes 60 ms that other commands need not wait for
+
+    light = bright[rows or slice(None)]
+    highest = float(light.max(initial=0))
+    if not highest > 0:
+        raise ValueError('there is no light' if rows is None else 'no row is lit')
+    # A row or two that are bright alone are not the slit, unless all the others are dark.
+    broad = float(ndimage.median_filter(light, min(5, len(light)), mode='nearest').max()) or highest
+    if rows is None and highest > _TOO_BRIGHT * broad:
+        what = f'row {int(light.argmax()) + 1} is {highest / broad:.3g} times as bright as all that is broader'
+        raise ValueError(f'{what}: a narrow slit must be given by its rows, a defect by a mask')
+    return float(np.median(light[light > broad / 2]))
 
 
 def lit_rows(profile: Values, lit: float | slice) -> Marks:
@@ -413,9 +446,27 @@ def fit_lamp(spectrum: Values, weight: Values, fit: Fit) -> Lamp:
             break
         kept = keep
     whole, used = np.full(len(spectrum), np.nan), np.zeros(len(spectrum), bool)
-    whole[points[0] : points[-1] + 1] = 10**curve
+    first, last = _ends(spectrum, points)
+    # Not by the fit: what is free beyond its points may go anywhere.
+    beyond = points[0] - first, last - points[-1]
+    whole[first : last + 1] = 10 ** (
+        np.pad(curve, beyond, mode='reflect', reflect_type='odd') if any(beyond) else curve
+    )
     used[points[kept]] = True
     return Lamp(spectrum, whole, used)
+
+
+def _ends(spectrum: Values, points: NDArray) -> tuple[int, int]:
+    """The first and the last point with light: those off their neighbours too, where there are no more than three."""
+    ends = []
+    for end, step in ((int(points[0]), -1), (int(points[-1]), 1)):
+        reach = badpixels.SIDE // 2 if len(points) > badpixels.SIDE // 2 else 0
+        least = _GLIMMER * spectrum[end]
+        for place in range(end + step, end + step * (reach + 1), step):
+            if 0 <= place < len(spectrum) and spectrum[place] > least:
+                end = place
+        ends.append(end)
+    return ends[0], ends[1]
 
 
 def _without_lines(spectrum: Values) -> Values:

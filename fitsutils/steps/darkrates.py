@@ -9,14 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fitsutils import cli
-from fitsutils.darks import NO_WEIGHT, Dark, bias_left, level_of
-from fitsutils.errors import Failure
+from fitsutils.errors import Failure, refusing
 from fitsutils.files import calibrated, perframe, provenance
 from fitsutils.files import header as headers
 from fitsutils.files import stack as stacks
 from fitsutils.files.reader import Reader
-from fitsutils.pixels import arithmetic, darkcurrent, hotpixels
+from fitsutils.pixels import darkcurrent, hotpixels
 from fitsutils.pixels.darkcurrent import PixelLines
+from fitsutils.steps.darks import NO_WEIGHT, Dark, bias_left, level_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,6 +41,8 @@ class PerPixel:
         Threads, bytes for pixels, largest size of an unpacked file.
     checksum : str
         What a wrong sum means.
+    dtype : str
+        Type of rates, offsets and scatters.
     """
 
     saturation: str | None = None
@@ -54,6 +56,7 @@ class PerPixel:
     memory: int = 1 << 30
     max_size: int = 2 * 10**10
     checksum: str = 'warn'
+    dtype: str = 'float32'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,7 +83,7 @@ class Rates:
     @property
     def lost(self) -> int:
         """How many pixels have no line."""
-        return int(np.count_nonzero(np.isnan(self.lines.rate)))
+        return self.bad.counts()['missing']
 
 
 def check_pixels(frames: Sequence[Dark], settings: PerPixel) -> int:
@@ -150,7 +153,7 @@ def fit_pixels(
     Raises
     ------
     Failure
-        When a file can't be read.
+        When a file can't be read, or the type does not hold a value.
     """
     images, times = _stack_of(frames), [dark.time for dark in frames]
     masks = None if mask is None else [mask] * len(frames) + [None] * (len(images) - len(frames))
@@ -168,9 +171,10 @@ def fit_pixels(
                     values[: len(frames)], times, ceilings=ceilings, bias=bias, weights=weights
                 )
 
-        lines = PixelLines.empty((rows.rows, rows.shape[-1]))
+        lines = PixelLines.empty((rows.rows, rows.shape[-1]), settings.dtype)
         for (start, stop), part in _worked(work, bands, 'rows', settings, progress):
-            lines.take(start, stop, part)
+            with refusing(f'--dtype {settings.dtype}', images[0].path):
+                lines.take(start, stop, part)
     bad = hotpixels.find_bad(lines, settings.hot, settings.unfit, max(times))
     longest = frames[int(np.argmax(times))]
     level = level_of(longest.read(Reader(settings.checksum, settings.max_size)))
@@ -253,7 +257,7 @@ def saturations(word: str, images: Sequence[Any]) -> list[float]:
 
 
 def rate_parts(
-    frames: Sequence[Dark], rates: Rates, settings: PerPixel, cards: Sequence[tuple[str, Any]], kind: str = 'float32'
+    frames: Sequence[Dark], rates: Rates, settings: PerPixel, cards: Sequence[tuple[str, Any]]
 ) -> list[tuple[NDArray, Any]]:
     """The images of RATE.fits, with their headers.
 
@@ -267,18 +271,11 @@ def rate_parts(
         How.
     cards : sequence of (str, value)
         What ``--set`` asks for.
-    kind : str
-        Type of rates, offsets and scatters.
 
     Returns
     -------
     list of (ndarray, Header)
         RATE, which is the primary one, OFFSET, MASK, RMS, NPTS.
-
-    Raises
-    ------
-    ValueError
-        When the type does not hold the values.
     """
     lines, bad = rates.lines, rates.bad
     header = _rate_header(frames, rates, settings)
@@ -290,16 +287,12 @@ def rate_parts(
         header['DARKBIAS'] = (True, 'the offset holds the bias')
     for key, content in cards:
         header[key] = content
-    parts = [('OFFSET', lines.offset), ('MASK', bad.mask), ('RMS', lines.scatter()), ('NPTS', lines.used)]
+    parts = [('OFFSET', lines.offset), ('MASK', bad.mask), ('RMS', lines.scatter), ('NPTS', lines.used)]
     texts = {'MASK': '1 where a pixel is bad'}
-    found = [
-        (arithmetic.as_type(image, kind) if image.dtype.kind == 'f' else image,
-         provenance.map_header(name, header, texts.get(name)))
-        for name, image in parts
-    ]  # fmt: skip
+    found = [(image, provenance.map_header(name, header, texts.get(name))) for name, image in parts]
     header['BUNIT'] = f'{unit}/s'
     header['EXTNAME'] = ('RATE', 'dark current: counts a second')
-    return [(arithmetic.as_type(lines.rate, kind), header), *found]
+    return [(lines.rate, header), *found]
 
 
 def _rate_header(frames: Sequence[Dark], rates: Rates, settings: PerPixel) -> Any:
@@ -314,6 +307,7 @@ def _rate_header(frames: Sequence[Dark], rates: Rates, settings: PerPixel) -> An
         header['DARKSAT'] = (rates.ceilings[0], 'counts from which on pixels are saturated')
     texts = {'saturated': 'saturated', 'missing': 'without a line', 'unfit': 'with too large residuals',
              'hot': 'whose rate stands out'}  # fmt: skip
+    header['NMASKED'] = (int(np.count_nonzero(rates.bad.reasons)), 'bad pixels, for one of these reasons or two')
     for name, count in rates.bad.counts().items():
         header[f'N{name.upper()}'[:8]] = (count, f'pixels {texts[name]}')
     header.add_history(

@@ -805,8 +805,9 @@ class Shares:
         self._rates = sources if isinstance(sources, RateFile) else None
         self._darks = [] if isinstance(sources, RateFile) else sorted(sources, key=lambda dark: dark.time)
         self._line, self._read, self._bias_free = line, read, bias_free
-        self._levels: dict[str, tuple[float, float]] = {}
-        self._scalable: set[str] = set()
+        # By file, HDU and part: several darks may lie in one file.
+        self._levels: dict[Any, tuple[float, float]] = {}
+        self._scalable: set[Any] = set()
         for first, other in zip(self._darks, self._darks[1:], strict=False):
             if same_time(first.time, other.time):
                 what = f'{first.name} is a dark of {first.time:g} s too'
@@ -828,10 +829,12 @@ class Shares:
         Raises
         ------
         Failure
-            When the dark must not be scaled, or holds a bias that the image has lost.
+            When the image is one of the darks, or the dark must not be scaled or holds a bias that the image has lost.
         """
         if self._rates is not None:
             return self._of_rates(self._rates, frame)
+        if any(dark.image.identity[:2] == frame.image.identity[:2] for dark in self._darks):
+            raise Failure('it is the dark itself: nothing would be left of it', frame.image.path)
         equal = next((dark for dark in self._darks if same_time(dark.time, frame.time)), None)
         dark = equal or self._darks[-1]
         factor, how, cards = (1.0, 'the same time', []) if equal else self._scaling(dark, frame)
@@ -854,9 +857,10 @@ class Shares:
         return float(factor), line_words(*self._line), line_cards(*self._line)
 
     def _level(self, dark: Dark) -> tuple[float, float]:
-        if dark.image.path not in self._levels:
-            self._levels[dark.image.path] = level_of(dark.read(self._read))
-        return self._levels[dark.image.path]
+        key = dark.image.identity
+        if key not in self._levels:
+            self._levels[key] = level_of(dark.read(self._read))
+        return self._levels[key]
 
     def _bias_left(self, dark: Dark) -> str | None:
         if dark.bias is not None or self._bias_free or calibrated.bias_out(dark.image) is not None:
@@ -864,10 +868,10 @@ class Shares:
         return bias_left(dark.image, *self._level(dark))
 
     def _refuse_to_scale(self, dark: Dark) -> None:
-        if dark.image.path not in self._scalable:
+        if dark.image.identity not in self._scalable:
             expected = None if self._line is None else self._line[0] + self._line[1] * dark.time
             refuse_to_scale(dark, self._level(dark), expected, self._bias_left(dark))
-            self._scalable.add(dark.image.path)
+            self._scalable.add(dark.image.identity)
 
     def _refuse_lost_bias(self, dark: Dark, frame: Dark) -> None:
         left = self._bias_left(dark)

@@ -56,6 +56,8 @@ class Operation:
         The path to write.
     own, others : Baggage
         What image and operand bring along.
+    mask : Image or None
+        Pixels that are not 0 in it have no value in the result.
     """
 
     image: Any
@@ -65,6 +67,7 @@ class Operation:
     output: str
     own: masks.Baggage
     others: masks.Baggage
+    mask: Any = None
 
     def begin(self, read: 'reader.Reader', rules: Rules) -> tuple[int, Callable[[], None]]:
         """Compute the result and begin to write it.
@@ -93,6 +96,8 @@ class Operation:
         limits = {'divide_by_zero': rules.divide_by_zero, 'min_denominator': rules.min_denominator}
         result, undefined = arithmetic.operate(image, self.operator, operand, **limits)
         sigma = self._deviation(image, operand, rules.min_denominator)
+        if self.mask is not None:
+            result[reader.read_mask(self.mask, self.image)] = math.nan
         if rules.dtype is not None:
             with refusing(f'--dtype {rules.dtype}', self.output):
                 result = arithmetic.as_type(result, rules.dtype)
@@ -109,6 +114,7 @@ class Operation:
 
     def _header(self, undefined: int, cards: Iterable[tuple[str, Any]]) -> Any:
         lines = [self.words] + ([f'{undefined} pixels have no value'] if undefined else [])
+        lines += [] if self.mask is None else [f'mask {self.mask.name}']
         is_number = isinstance(self.operand, float)
         said = [] if is_number else calibrated.master_cards(self.image, self.operator, self.operand)
         return headers.product(self.image, 'img_arith', lines, [*said, *cards])
@@ -120,6 +126,7 @@ def planned(
     hdu: Any = None,
     region: Any = None,
     *,
+    mask: str | None = None,
     max_size: int = 2 * 10**10,
 ) -> list[Operation]:
     """What is to be done, as far as headers tell, with every refusal made.
@@ -134,6 +141,8 @@ def planned(
         The HDU where a name gives none.
     region : Region, optional
         The part of the images where a name gives none.
+    mask : str, optional
+        What ``--mask`` says, as `masks.for_images` takes it.
     max_size : int
         Bytes that one file may unpack to.
 
@@ -155,6 +164,11 @@ def planned(
             opened[operand] = reader.open_image(operand, hdu, keywords=_KEYWORDS)
         found = opened[operand] if isinstance(operand, Reference) else operand
         operations.append(_operation(image, operator, found, output, max_size))
+    if mask is not None and operations:
+        found = masks.for_images(mask, [each.image for each in operations])
+        operations = [
+            dataclasses.replace(each, mask=image) for each, image in zip(operations, found, strict=True)
+        ]  # fmt: skip
     _warn_of_differences(operations, operator)
     _warn_of_second_bias(operations)
     return operations

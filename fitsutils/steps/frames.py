@@ -5,12 +5,12 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
-from fitsutils import selection
 from fitsutils.errors import Failure, warn
 from fitsutils.files import header as headers
 from fitsutils.files import nights
 from fitsutils.files.grouping import Frame, Masters
-from fitsutils.selection import Selection
+from fitsutils.steps import selection
+from fitsutils.steps.selection import Selection
 
 
 @dataclasses.dataclass(frozen=True)

@@ -213,6 +213,7 @@ def _cards(task: Task, found: Any, settings: Settings) -> list[tuple[str, Any]]:
         ('LITSEC', (_section(found, task.axis), 'smallest section with all that is lit')),
         ('LITROWS', (int(rows.sum()), 'lit rows or columns along the slit')),
         ('NBADPIX', (int(found.bad.sum()), 'bad pixels')),
+        ('NFAINT', (found.nfaint, 'of them only for a response below 0.2')),
         ('BADLIMIT', (settings.bad, 'deviation from which a pixel is bad')),
     ]  # fmt: skip
     return (
