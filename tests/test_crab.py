@@ -416,7 +416,8 @@ class TestMakefile:
 
     def test_an_interrupted_make_leaves_nothing_half_made(self, folder):
         path = os.pathsep.join([str(Path(sys.executable).parent), str(ROOT / 'bin'), os.environ['PATH']])
-        for seconds in (2, 4, 7):
+        statuses = []
+        for seconds in (0.5, 1, 2):
             making = subprocess.Popen(
                 ['make', '-j2', '-C', CRAB, f'NIGHT={folder}'],
                 env={**os.environ, 'PATH': path},
@@ -426,10 +427,11 @@ class TestMakefile:
             )
             time.sleep(seconds)
             os.killpg(making.pid, signal.SIGINT)
-            assert making.wait() != 0
+            statuses.append(making.wait())
             for product in (folder / 'made').glob('*'):
                 assert not product.name.endswith('.fit') or fits.getdata(product).shape == SIZE[::-1]
             assert not list((folder / 'made').glob('.*.fit'))
+        assert statuses[0] != 0  # a fast machine may have made all by the third
 
     def test_makes_what_the_script_makes(self, folder, products):
         done = self.make(folder)
