@@ -47,6 +47,16 @@ def test_numbers_of_filabres(capsys):
     assert found == [('sci1.fits', 'cal1.fits', '-0.89257', 'found')]
 
 
+def test_a_name_with_a_blank_is_no_other_file_s_name(capsys):
+    for name in ('s 1.fits', 's_1.fits'):
+        Path(name).write_bytes(Path('sci1.fits').read_bytes())
+    out = run(capsys, 's 1.fits', '--to', 'cal?.fits', '--by', 'CCDBINX').out
+    assert out.splitlines()[1].split()[:2] == ['s\\x201.fits', 'cal2.fits']
+    Path('pairs.txt').write_text(out)
+    assert img_arith.main(['--pairs', '@pairs.txt', '-', '-o', 'b/']) == 1
+    assert not Path('b/s_1.fits').exists()
+
+
 def test_every_image_has_a_row_and_a_reason(capsys):
     words = ['sci?.fits', '--to', 'cal1.fits', 'cal2.fits', '--to', 'cal3.fits', '--by', 'CCDBINX', '--format', 'tsv']
     found = run(capsys, *words, status=1)

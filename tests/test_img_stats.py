@@ -320,6 +320,14 @@ class TestWhere:
         found = rows(capsys, 'n*.fits', '--hist', '0,1000,500', '--where', 'median < 1000 and EXPTIME == 0')
         assert [row['Count'] for row in found] == ['35', '0']
 
+    def test_a_write_protected_image_is_left_as_it_is(self, capsys, make_image):
+        path = Path(make_image('protected.fits', np.ones((3, 4))))
+        before = path.read_bytes()
+        path.chmod(0o444)
+        assert main(['protected.fits', '-u', '-s', 'mean']) == 1
+        assert capsys.readouterr().err == 'img_stats: protected.fits: it is write-protected\n'
+        assert path.read_bytes() == before
+
     def test_only_what_is_taken_is_updated(self, capsys):
         before = {number: Path(f'n{number}.fits').read_bytes() for number in range(4)}
         assert main(['n*.fits', '-u', '-s', 'median', '--where', 'median > 15000']) == 0

@@ -38,7 +38,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from fitsutils import cli, files
-from fitsutils.errors import Failure, UsageError
+from fitsutils.errors import UsageError
 
 _PACKINGS = {'.gz': 'gzip', '.bz2': 'bzip2'}
 
@@ -195,9 +195,7 @@ def _outputs(paths: Sequence[str], args: argparse.Namespace) -> list[str]:
 def _refuse_protected(paths: Sequence[str]) -> None:
     """Refuse what a new file could replace although nobody may write to it."""
     files.output.check_outputs(paths, [], force=True)
-    for path in paths:
-        if not os.stat(path).st_mode & 0o222:
-            raise Failure('it is write-protected; -o or --prefix makes a copy', path)
+    files.output.refuse_protected(paths, '; -o or --prefix makes a copy')
 
 
 def _edited(reference: Any, source: Any, edits: Any, hdu: Any) -> tuple[Any, bytes, list[Any]]:

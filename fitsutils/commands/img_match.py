@@ -100,7 +100,10 @@ def _text(rows: Sequence[Sequence[Any]], args: argparse.Namespace) -> str:
         end = '\0' if args.null else '\n'
         return ''.join(master + end for _, master, *_ in rows if master is not None)
     if args.format == 'table':
-        rows = [[image, master, days and round(days, _DAY_DIGITS), status] for image, master, days, status in rows]
+        rows = [
+            [*map(files.table.name_word, names), days and round(days, _DAY_DIGITS), status]
+            for *names, days, status in rows
+        ]
     return files.table.render(_COLUMNS, rows, args.format)
 
 

@@ -209,6 +209,7 @@ def _rows(
         found = {name: frame.statistic(name) for name in columns.stats}
         rows.append([*lead, *(found[name] for name in columns.stats), *more])
         if args.update:
+            files.output.refuse_protected([image.path])
             _update(image, {name: found[name] for name in columns.shown if name in found}, args)
     return rows
 

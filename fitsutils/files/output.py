@@ -75,6 +75,26 @@ def check_outputs(
     return todo
 
 
+def refuse_protected(paths: Iterable[str], advice: str = '') -> None:
+    """Refuse to put new files in the place of images that nobody may write to.
+
+    Parameters
+    ----------
+    paths : iterable of str
+        Names of files that are there.
+    advice : str
+        What the message says in the end.
+
+    Raises
+    ------
+    Failure
+        When one is write-protected: a rename would replace it all the same.
+    """
+    for path in paths:
+        if not os.stat(path).st_mode & 0o222:
+            raise Failure(f'it is write-protected{advice}', path)
+
+
 def _identity(path: str) -> tuple[int, int] | None:
     try:
         status = os.stat(path)

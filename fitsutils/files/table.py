@@ -90,6 +90,27 @@ def one_word(value: Any, digits: int | None = None) -> str:
     return '_'.join(visible(_text(value)).split()) or MISSING
 
 
+def name_word(name: str | None) -> str | None:
+    r"""A file's name as one word that is no other file's name.
+
+    Parameters
+    ----------
+    name : str or None
+        The name; None for none.
+
+    Returns
+    -------
+    str or None
+        With its blanks visible: as ``_`` they could make another name of it.
+
+    Examples
+    --------
+    >>> print(name_word('a b.fits'))
+    a\x20b.fits
+    """
+    return name and name.replace(' ', '\\x20')
+
+
 def rounded(value: float, error: float, least: int = 3) -> tuple[str, str]:
     """A measured value and its error for people: as many decimals as the error's second digit needs.
 
