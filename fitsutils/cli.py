@@ -90,6 +90,8 @@ def number_list(text: str) -> tuple[float, ...]:
     (-5.0, 1000.0)
     """
     try:
+        if '_' in text:  # Python would read 1_0 as a number
+            raise ValueError(text)
         return tuple(float(piece) for piece in text.split(','))
     except ValueError:
         raise argparse.ArgumentTypeError(f'{text.strip()!r} is not a list of numbers such as 1,2.5') from None

@@ -344,6 +344,13 @@ def test_units_that_differ_are_said(night, make_image, capsys):
     assert capsys.readouterr().err == ''
 
 
+def test_underscores_make_no_numbers(night, capsys):
+    run('bias.fit', '+', '1_0', '-o', 'r.fit', status=1)
+    assert '1_0: No such file' in capsys.readouterr().err
+    run('bias.fit', '+', '1', '-o', 'r.fit', '--set', 'NIGHT=2021_02')
+    assert fits.getheader('r.fit')['NIGHT'] == '2021_02'
+
+
 def test_masks_go_along(night):
     bad, other = np.zeros((NY, NX), 'u1'), np.zeros((NY, NX), 'u1')
     bad[1, 2] = other[3, 4] = 1

@@ -724,7 +724,7 @@ def value_of(word: str) -> bool | int | float | str:
         return text
     if word in ('T', 'F'):
         return word == 'T'
-    for kind in (int, float):
+    for kind in (int, float) if '_' not in word else ():  # Python would read 2021_02 as a number
         try:
             number = kind(word)
         except ValueError:

@@ -82,7 +82,8 @@ def _operands(words: Sequence[str], null: bool = False) -> list[float | str | Re
         if words[0].lower().startswith('key='):
             return [words[0].strip()]
         try:
-            return [float(words[0])]
+            if '_' not in words[0]:  # Python would read 1_0 as a number
+                return [float(words[0])]
         except ValueError:
             pass
     return [*inputs.expand(words, null=null)]
